@@ -1,0 +1,3 @@
+module mlgym
+
+go 1.26
