@@ -17,7 +17,8 @@ import (
 // Config is what a driver tells the shim.
 type Config struct {
 	Limits sandbox.Limits
-	// Env is the environment of everything inside, complete.
+	// Env is added to the environment that every sandbox has: PATH, HOME,
+	// USER, SHELL, LANG, TERM.
 	Env []string
 	// OnCall answers host calls; nil refuses them.
 	OnCall func(ctx context.Context, call sandbox.Call) sandbox.Reply
@@ -73,7 +74,7 @@ func Connect(ctx context.Context, conn io.ReadWriteCloser, cfg Config) (*Client,
 	ready := make(chan error, 1)
 	go c.read(ready)
 	hello := wire.Config{
-		Version: wire.Version, Limits: cfg.Limits.WithDefaults(), Env: cfg.Env,
+		Version: wire.Version, Limits: cfg.Limits.WithDefaults(), Env: environment(cfg.Env),
 		Rlimits: cfg.Rlimits, WatchMemory: cfg.WatchMemory,
 	}
 	if err := c.w.WriteJSON(wire.Hello, 0, hello); err != nil {
@@ -125,6 +126,16 @@ func (c *Client) lost(err error) error {
 		return fmt.Errorf("%w%s", sandbox.ErrLost, text)
 	}
 	return fmt.Errorf("%w: %w%s", sandbox.ErrLost, err, text)
+}
+
+// environment is that of everything inside. PYTHONUNBUFFERED lets a program
+// that is cut off leave behind what it printed.
+func environment(extra []string) []string {
+	return append([]string{
+		"PATH=" + sandbox.ShimDir + ":/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
+		"HOME=" + sandbox.HomeDir, "USER=" + sandbox.UserName, "LOGNAME=" + sandbox.UserName,
+		"SHELL=/bin/bash", "LANG=C.UTF-8", "TERM=dumb", "PYTHONUNBUFFERED=1",
+	}, extra...)
 }
 
 func (c *Client) read(ready chan<- error) {
