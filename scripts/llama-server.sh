@@ -25,11 +25,11 @@ readonly model_sha256=bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2
 readonly model_name=SmolLM2-135M-Instruct.Q4_1.gguf
 
 if [ -n "${MLGYM_CACHE:-}" ]; then
-	cache=$MLGYM_CACHE
+	cache=$(realpath -m "$MLGYM_CACHE")
 elif [ "$(id -u)" = 0 ]; then
 	cache=/var/cache/mlgym
 else
-	cache=${HOME:?}/.cache/mlgym
+	cache=${XDG_CACHE_HOME:-${HOME:?}/.cache}/mlgym
 fi
 readonly root=$cache/llama/$source_version
 readonly server=$root/bin/llama-server
