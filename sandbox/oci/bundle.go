@@ -48,14 +48,16 @@ func (d *Driver) newIdentity() identity {
 
 // bundle is the configuration of one container.
 func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, binds, mounts []sandbox.Mount, home *specs.Mount) *specs.Spec {
-	readonly := []string{"rbind", "rro", "nosuid", "nodev"}
-	if d.opts.Runtime == Runsc {
-		// gVisor makes the whole mount read-only by "ro" already.
-		readonly = []string{"rbind", "ro", "nosuid", "nodev"}
-	}
 	var all []specs.Mount
 	bind := func(m sandbox.Mount) {
-		all = append(all, specs.Mount{Destination: m.Target, Type: "bind", Source: m.Source, Options: readonly})
+		options := []string{"rbind", "rro", "nosuid", "nodev"}
+		info, err := os.Stat(m.Source)
+		if d.opts.Runtime == Runsc || err == nil && !info.IsDir() {
+			// gVisor makes the whole mount read-only by "ro" already, and a
+			// file has nothing below it.
+			options[1] = "ro"
+		}
+		all = append(all, specs.Mount{Destination: m.Target, Type: "bind", Source: m.Source, Options: options})
 	}
 	for _, m := range binds {
 		bind(m)

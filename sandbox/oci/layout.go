@@ -24,9 +24,10 @@ type plan struct {
 }
 
 // A node is one name of the tree. Exactly one of its fields is set, except for
-// an empty file.
+// an empty file, beside public.
 type node struct {
 	dir    map[string]*node
+	public bool   // a folder in which everyone may write
 	source string // shown from the host
 	link   string
 	text   []byte
@@ -61,6 +62,12 @@ func planRoot(low lower, mounts []sandbox.Mount) (*plan, error) {
 	for _, dir := range slices.Concat(places, []string{"/proc", "/dev"}) {
 		if err := p.ensure(dir, true); err != nil {
 			return nil, err
+		}
+	}
+	for _, dir := range places[1:] {
+		// A runtime gives what it mounts the mode of what lies below.
+		if n := p.find(dir); n != nil && n.dir != nil {
+			n.public = true
 		}
 	}
 	for _, m := range mounts {
@@ -98,7 +105,7 @@ func (p *plan) showHost() error {
 	p.root.dir["etc"] = etc
 	for _, name := range hostEtc {
 		n, err := show(path.Join("/etc", name))
-		if err != nil {
+		if err != nil || n == nil || n.copyFile() != nil {
 			continue // not there, or private to root
 		}
 		at, names := etc, strings.Split(name, "/")
@@ -172,6 +179,24 @@ func show(source string) (*node, error) {
 		return &node{source: source}, nil
 	}
 	return nil, nil
+}
+
+// copyFile replaces a shown file by a copy, which costs less than a mount.
+// Folders and links stay what they are.
+func (n *node) copyFile() error {
+	if n.source == "" {
+		return nil
+	}
+	info, err := os.Stat(n.source)
+	if err != nil || info.IsDir() {
+		return err
+	}
+	if info.Mode()&0o004 == 0 || info.Size() > 4<<20 {
+		return fmt.Errorf("%s is private or large", n.source)
+	}
+	n.text, err = os.ReadFile(n.source)
+	n.source = ""
+	return err
 }
 
 // etcFiles are the files of /etc that name the user and the machine.
@@ -390,6 +415,9 @@ func (n *node) write(at, inside string, binds *[]sandbox.Mount) error {
 			if err := n.dir[name].write(filepath.Join(at, name), path.Join(inside, name), binds); err != nil {
 				return err
 			}
+		}
+		if n.public {
+			return os.Chmod(at, 0o777|fs.ModeSticky) //nolint:gosec // as /tmp is
 		}
 		return nil
 	case n.source != "":
