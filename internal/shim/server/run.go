@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -24,6 +25,10 @@ type runner struct {
 	// dir is the shell's directory after its last action; read by tools while
 	// an action runs.
 	dir atomic.Value // string
+
+	// calls keeps the time that the outside took to answer, which no deadline
+	// of the action counts.
+	calls callClock
 
 	// ended carries the wish of a call from inside (submit) that the running
 	// action end.
@@ -149,6 +154,7 @@ func (r *runner) await(ctx context.Context, script sandbox.Script, m mark, res *
 	}
 	trainingWall := max(script.Training, wall)
 	began := time.Now()
+	answered := r.calls.total()
 	wallTimer := time.NewTimer(wall)
 	defer wallTimer.Stop()
 	var idle <-chan time.Time
@@ -177,7 +183,11 @@ func (r *runner) await(ctx context.Context, script sandbox.Script, m mark, res *
 			res.ShellRestarted = true
 			return
 		case <-wallTimer.C:
-			spent := time.Since(began)
+			spent := time.Since(began) - (r.calls.total() - answered)
+			if spent < wall {
+				wallTimer.Reset(wall - spent)
+				continue
+			}
 			if spent < trainingWall && training(r.reaper.since(m, r.sh.proc.pid)) {
 				wallTimer.Reset(min(wall, trainingWall-spent))
 				continue
@@ -189,6 +199,10 @@ func (r *runner) await(ctx context.Context, script sandbox.Script, m mark, res *
 			r.interrupt(script, m, res)
 			return
 		case <-idle:
+			if r.calls.underWay() {
+				idleTimer.Reset(script.Idle)
+				continue
+			}
 			if quiet := time.Since(r.sh.sink.lastWrite()); quiet < script.Idle {
 				idleTimer.Reset(script.Idle - quiet)
 				continue
@@ -271,4 +285,45 @@ func (r *runner) back(wait time.Duration, res *sandbox.Result) bool {
 			return false
 		}
 	}
+}
+
+// callClock adds up the time during which the outside was asked something.
+type callClock struct {
+	mu    sync.Mutex
+	open  int
+	since time.Time
+	sum   time.Duration
+}
+
+func (c *callClock) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open == 0 {
+		c.since = time.Now()
+	}
+	c.open++
+}
+
+func (c *callClock) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open--
+	if c.open == 0 {
+		c.sum += time.Since(c.since)
+	}
+}
+
+func (c *callClock) underWay() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open > 0
+}
+
+func (c *callClock) total() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open > 0 {
+		return c.sum + time.Since(c.since)
+	}
+	return c.sum
 }

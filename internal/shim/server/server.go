@@ -320,6 +320,8 @@ func (c *conn) kill(stream uint32) {
 
 // call asks the outside and waits for its answer.
 func (c *conn) call(ctx context.Context, call sandbox.Call) (sandbox.Reply, error) {
+	c.runner.calls.begin()
+	defer c.runner.calls.end()
 	ch := make(chan sandbox.Reply, 1)
 	c.mu.Lock()
 	id := c.next
