@@ -131,19 +131,19 @@ func unknownField(name string, params []param) string {
 	if len(list) == 0 {
 		return fmt.Sprintf("it takes no arguments, but got %s", quote(name))
 	}
-	text := fmt.Sprintf("there is no argument %s", quote(name))
-	if near, ok := nearest(name, list); ok {
-		text += fmt.Sprintf("; did you mean %q?", near)
-	}
-	return text + " The arguments are: " + strings.Join(list, ", ")
+	return fmt.Sprintf("there is no argument %s%s The arguments are: %s", quote(name), didYouMean(name, list), strings.Join(list, ", "))
 }
 
 func unknownChoice(what, got string, choices []string) string {
-	text := fmt.Sprintf("the %s %s is not known", what, quote(got))
-	if near, ok := nearest(got, choices); ok {
-		text += fmt.Sprintf("; did you mean %q?", near)
+	return fmt.Sprintf("the %s %s is not known%s It is one of: %s", what, quote(got), didYouMean(got, choices), strings.Join(choices, ", "))
+}
+
+// didYouMean ends a sentence about an unknown name.
+func didYouMean(name string, known []string) string {
+	if near, ok := nearest(name, known); ok {
+		return fmt.Sprintf("; did you mean %q?", near)
 	}
-	return text + " It is one of: " + strings.Join(choices, ", ")
+	return "."
 }
 
 func (p param) decode(field any) (value, string) {

@@ -216,7 +216,7 @@ func (r *Session) refuseChange(ch change, old []byte, e edited, added []Diagnost
 		first := max(1, e.start-contextLines)
 		last := e.start + lines - 1 + contextLines
 		text, _, err := show(bytes.NewReader(content), r.file,
-			window{first: first, size: last - first + 1, focus: e.start, budget: maxShown / 3}, r.buffer)
+			window{first: first, size: last - first + 1, fixed: true, focus: e.start, budget: maxShown / 3}, r.buffer)
 		if err != nil {
 			return ""
 		}

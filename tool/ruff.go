@@ -70,7 +70,10 @@ func (r Ruff) Lint(ctx context.Context, name string, src []byte) ([]Diagnostic, 
 		// Somebody else reaped the process; its output says how it went.
 	case err != nil:
 		message, _, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(stderr.kept.String(), "ruff failed\n")), "\n")
-		return nil, fmt.Errorf("ruff: %w %s", err, strings.TrimSpace(message))
+		if message != "" {
+			return nil, fmt.Errorf("ruff: %w: %s", err, strings.TrimSpace(message))
+		}
+		return nil, fmt.Errorf("ruff: %w", err)
 	}
 	if stdout.over {
 		return nil, errors.New("ruff found too many errors to be compared")

@@ -17,6 +17,9 @@ type window struct {
 	// first is the line at the top and size the number of lines; both are
 	// fitted to the file.
 	first, size int
+	// fixed says that the top stays where it is near the end of the file,
+	// where the window is cut off rather than moved up.
+	fixed bool
 	// focus is the line around which lines are kept where the window is too
 	// large to be shown whole; 0 is the first line of the window.
 	focus int
@@ -35,7 +38,10 @@ func show(file io.ReadSeeker, path string, w window, buffer []byte) (string, vie
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return "", view{}, err
 	}
-	first := max(1, min(w.first, total-w.size+1))
+	first := w.first
+	if !w.fixed {
+		first = max(1, min(first, total-w.size+1))
+	}
 	lines, err := readLines(file, buffer, first, min(total, first+w.size-1))
 	if err != nil {
 		return "", view{}, err
