@@ -94,13 +94,9 @@ func yamlError(name string, err error) error {
 			out.Line = tk.Position.Line
 		}
 		out.Key = tk.Value
-		for t := tk; t.Next != nil && t.Position != nil && t.Next.Position != nil &&
-			t.Next.Position.Line == t.Position.Line; t = t.Next {
-			// A complaint about a value should name its key, not the value.
-			if t.Prev != nil && t.Prev.Value == ":" && t.Prev.Prev != nil {
-				out.Key = t.Prev.Prev.Value
-				break
-			}
+		// A complaint about a value should name its key, not the value.
+		if tk.Prev != nil && tk.Prev.Value == ":" && tk.Prev.Prev != nil {
+			out.Key = tk.Prev.Prev.Value
 		}
 	}
 	if knownFieldRow.MatchString(out.Message) {

@@ -1,6 +1,8 @@
 package scaffold
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -16,6 +18,7 @@ func (s *Scaffold) tell(number int, demo Demonstration) ([]model.Message, error)
 		return nil, err
 	}
 	out := []model.Message{{Role: model.User, Text: text}}
+	obs := gym.Observation{StepsLeft: -1, WorkingDir: cmp.Or(demo.WorkingDir, "/workspace")}
 	for i, step := range demo.Steps {
 		answer, err := s.write(fmt.Sprintf("demo-%d-%d", number+1, i+1), step)
 		if err != nil {
@@ -26,7 +29,8 @@ func (s *Scaffold) tell(number int, demo Demonstration) ([]model.Message, error)
 		if last && step.Observation == "" && len(answer.ToolCalls) == 0 {
 			continue
 		}
-		said, err := s.Answer(answer, gym.Observation{Text: step.Observation, Step: i + 1, StepsLeft: -1})
+		obs.Text, obs.Step, obs.OpenFile = step.Observation, i+1, cmp.Or(step.OpenFile, obs.OpenFile)
+		said, err := s.Answer(answer, obs)
 		if err != nil {
 			return nil, err
 		}
@@ -56,7 +60,7 @@ func (s *Scaffold) write(id string, step DemonstrationStep) (model.Message, erro
 		} else if step.Args == nil {
 			args = map[string]any{}
 		}
-		raw, err := json.Marshal(args)
+		raw, err := encode(args)
 		if err != nil {
 			return model.Message{}, fmt.Errorf("arguments of %s: %w", name, err)
 		}
@@ -64,4 +68,15 @@ func (s *Scaffold) write(id string, step DemonstrationStep) (model.Message, erro
 		answer.ToolCalls = []model.ToolCall{{ID: id, Name: name, Args: raw}}
 	}
 	return answer, nil
+}
+
+// encode writes JSON as models do: without \u003c for <.
+func encode(v any) (json.RawMessage, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSpace(b.Bytes()), nil
 }

@@ -12,22 +12,23 @@ import (
 
 // find returns the first program of the command that the lists refuse, or "".
 //
-// The command is parsed as bash, so that words inside quotes and
-// here-documents are not mistaken for programs. Where a part of it is no valid
-// bash, what came before that part is looked at; the shell then tells the agent
-// what is wrong.
-func (l Interactive) find(command string, tools []tool.Spec) string {
+// The command is parsed as bash, so that words inside quotes, here-documents and
+// the text of an edit are not mistaken for programs. Where a part of it is no
+// valid bash, what came before that part is looked at; the shell then tells the
+// agent what is wrong.
+func (l Interactive) find(command string) string {
 	if command == "" || len(l.Always)+len(l.Bare) == 0 {
+		return ""
+	}
+	script, err := tool.Rewrite(command)
+	if err != nil {
+		// The environment refuses such an action as a whole.
 		return ""
 	}
 	found := ""
 	parser := syntax.NewParser(syntax.Variant(syntax.LangBash))
 	// The error is the shell's to report.
-	_ = parser.Stmts(strings.NewReader(command), func(stmt *syntax.Stmt) bool {
-		if takesText(stmt, tools) {
-			// What follows is text, such as the lines of an edit.
-			return false
-		}
+	_ = parser.Stmts(strings.NewReader(script), func(stmt *syntax.Stmt) bool {
 		found = l.inStatement(stmt)
 		return found == ""
 	})
@@ -65,14 +66,4 @@ func (l Interactive) inStatement(root *syntax.Stmt) string {
 		return true
 	})
 	return found
-}
-
-func takesText(stmt *syntax.Stmt, tools []tool.Spec) bool {
-	call, ok := stmt.Cmd.(*syntax.CallExpr)
-	if !ok || len(call.Args) == 0 {
-		return false
-	}
-	return slices.ContainsFunc(tools, func(t tool.Spec) bool {
-		return t.Terminator != "" && t.Name == call.Args[0].Lit()
-	})
 }

@@ -53,7 +53,7 @@ func (s *Scaffold) Parse(answer model.Message, tools []tool.Spec) (Reply, error)
 	if err != nil {
 		return Reply{}, err
 	}
-	if program := s.Interactive.find(reply.Action.Command, tools); program != "" {
+	if program := s.Interactive.find(reply.Action.Command); program != "" {
 		return Reply{}, malformed("The program %q needs a person at a terminal, so it cannot be used here. "+
 			"Use a form of it, or another program, that works without one.", program)
 	}

@@ -138,7 +138,7 @@ func (s *Scaffold) Functions(tools []tool.Spec) []model.ToolSpec {
 		if len(parameters) == 0 {
 			parameters = json.RawMessage(`{"type":"object","properties":{}}`)
 		}
-		out = append(out, model.ToolSpec{Name: t.Name, Description: t.Doc, Parameters: parameters})
+		out = append(out, model.ToolSpec{Name: t.Name, Description: t.Prose(), Parameters: parameters})
 	}
 	return out
 }

@@ -125,6 +125,8 @@ type Demonstration struct {
 	File string `yaml:"file"`
 	// Task is the task statement of the told episode.
 	Task string `yaml:"task"`
+	// WorkingDir of the told episode; /workspace where the file says nothing.
+	WorkingDir string `yaml:"working_dir"`
 	// Steps in order.
 	Steps []DemonstrationStep `yaml:"steps"`
 }
@@ -140,6 +142,8 @@ type DemonstrationStep struct {
 	Args map[string]any `yaml:"args"`
 	// Observation is what the action led to; the last step needs none.
 	Observation string `yaml:"observation"`
+	// OpenFile is the file open from this step on.
+	OpenFile string `yaml:"open_file"`
 }
 
 // Error is a mistake in a scaffold file.
