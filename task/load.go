@@ -348,7 +348,7 @@ func digest(folder fs.FS) (Digest, error) {
 }
 
 // skipped says which files are no part of a task: hidden ones and those that
-// Python writes (go:embed leaves both out, too).
+// Python writes.
 func skipped(base string) bool {
-	return base != "." && (strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") || strings.HasSuffix(base, ".pyc"))
+	return base != "." && strings.HasPrefix(base, ".") || base == "__pycache__" || strings.HasSuffix(base, ".pyc")
 }
