@@ -70,11 +70,12 @@ func translateBasic(term string) (source string, literal bool, err error) {
 	special := func(s string) { literal = false; out.WriteString(s) }
 	char := func(s string) { plain.WriteString(s); out.WriteString(regexp.QuoteMeta(s)) }
 	depth := 0
-	atStart := true // nothing stands before that could be repeated
+	atStart, afterAnchor := true, false // of the whole, or of what \( or \| begins
 	for i := 0; i < len(term); i++ {
 		c := term[i]
 		wasStart := atStart
-		atStart = false
+		nothingBefore := atStart || afterAnchor // that could be repeated
+		atStart, afterAnchor = false, false
 		switch c {
 		case '\\':
 			i++
@@ -96,12 +97,15 @@ func translateBasic(term string) (source string, literal bool, err error) {
 				special("|")
 				atStart = true
 			case '+', '?':
-				if wasStart {
+				if nothingBefore {
 					char(string(c))
 				} else {
 					special(string(c))
 				}
 			case '{':
+				if nothingBefore {
+					return "", false, fmt.Errorf(`nothing before \{`)
+				}
 				end := strings.Index(term[i:], `\}`)
 				if end < 0 {
 					return "", false, fmt.Errorf(`unmatched \{`)
@@ -133,7 +137,7 @@ func translateBasic(term string) (source string, literal bool, err error) {
 		case '.':
 			special(".")
 		case '*':
-			if wasStart {
+			if nothingBefore {
 				char("*")
 			} else {
 				special("*")
@@ -141,7 +145,7 @@ func translateBasic(term string) (source string, literal bool, err error) {
 		case '^':
 			if wasStart {
 				special("^")
-				atStart = true
+				afterAnchor = true
 			} else {
 				char("^")
 			}
