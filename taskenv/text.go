@@ -14,7 +14,11 @@ import (
 func statement(cfg Config) string {
 	t := cfg.Task
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n\n%s\n\n", t.Name, strings.TrimSpace(t.Description))
+	text := strings.TrimSpace(t.Description)
+	if !strings.HasPrefix(text, "#") {
+		text = "# " + t.Name + "\n\n" + text
+	}
+	b.WriteString(text + "\n\n")
 	b.WriteString("## Facts\n\n")
 	primary := t.Primary()
 	fmt.Fprintf(&b, "Task: %s\n", t.ID)

@@ -30,13 +30,14 @@ type runner struct {
 	// of the action counts.
 	calls callClock
 
-	// ended carries the wish of a call from inside (submit) that the running
-	// action end.
-	ended chan struct{}
+	// ended carries the last words of a call from inside (submit) that ends
+	// the running action.
+	ended     chan string
+	lastWords string
 }
 
 func newRunner(r *reaper, env []string, limit int) *runner {
-	run := &runner{reaper: r, env: env, limit: limit, ended: make(chan struct{}, 1)}
+	run := &runner{reaper: r, env: env, limit: limit, ended: make(chan string, 1)}
 	run.dir.Store(sandbox.WorkDir)
 	return run
 }
@@ -57,10 +58,11 @@ func (r *runner) workingDir() string {
 	return dir
 }
 
-// endScript ends the action under way, if there is one.
-func (r *runner) endScript() {
+// endWith ends the action under way, if there is one, with a text behind what
+// it printed.
+func (r *runner) endWith(text string) {
 	select {
-	case r.ended <- struct{}{}:
+	case r.ended <- text:
 	default:
 	}
 }
@@ -90,6 +92,7 @@ func (r *runner) run(ctx context.Context, script sandbox.Script) (sandbox.Result
 	case <-r.ended: // a late wish of an action that is over
 	default:
 	}
+	r.lastWords = ""
 	m := now()
 	if err := r.sh.send(text); err == nil {
 		r.await(ctx, script, m, &res)
@@ -111,7 +114,7 @@ func (r *runner) run(ctx context.Context, script sandbox.Script) (sandbox.Result
 	note := r.thin(m)
 	said := r.sh.sink.swap(newCollector(r.limit))
 	res.Output, res.OutputBytes = said.text()
-	res.Output += note
+	res.Output += note + r.lastWords
 	res.ExitCode = r.sh.status
 	r.dir.Store(r.sh.dir)
 	return r.finish(res, began), nil
@@ -210,9 +213,10 @@ func (r *runner) await(ctx context.Context, script sandbox.Script, m mark, res *
 			res.Deadline, res.DeadlineAfter = "idle", script.Idle
 			r.interrupt(script, m, res)
 			return
-		case <-r.ended:
+		case text := <-r.ended:
 			res.EndedByCall = true
 			r.kill(m, res)
+			r.lastWords = text
 			return
 		case <-ctx.Done():
 			res.Deadline = "cancelled"

@@ -337,9 +337,6 @@ func (c *conn) call(ctx context.Context, call sandbox.Call) (sandbox.Reply, erro
 	}
 	select {
 	case reply := <-ch:
-		if reply.EndScript {
-			c.runner.endScript()
-		}
 		return reply, nil
 	case <-ctx.Done():
 		c.mu.Lock()

@@ -22,7 +22,14 @@ import (
 const (
 	fdAction = 62
 	fdReport = 63
+	// fdTerminal carries a terminal that nobody sits at. An interactive bash
+	// resets its terminal whenever a program dies of a signal, and complains
+	// where it has none.
+	fdTerminal = 61
 )
+
+// useTerminal gives bash the terminal where it keeps its own.
+const useTerminal = `; exec 255<&61 61<&-`
 
 // prelude makes an interactive bash fit for a machine: no prompts, no history,
 // no job control messages. It is interactive since only then an interrupt
@@ -58,6 +65,7 @@ type shell struct {
 	action *os.File    // memory file behind fdAction
 	out    *os.File    // read end of its output
 	mirror *os.File    // our write end of its output, for marks
+	master *os.File    // other end of its terminal, or nil
 	report chan string // what arrives on fdReport
 	sink   *sink
 
@@ -96,7 +104,12 @@ func startShell(ctx context.Context, r *reaper, env []string, dir string) (sh *s
 	}
 	defer reportWrite.Close()
 
-	// Descriptors 62 and 63 must be set in the child: pass a table that long,
+	terminal := sh.openTerminal()
+	if terminal != nil {
+		defer terminal.Close()
+	}
+
+	// Descriptors 61 to 63 must be set in the child: pass a table that long,
 	// with gaps.
 	files := make([]uintptr, fdReport+1)
 	for i := range files {
@@ -104,6 +117,11 @@ func startShell(ctx context.Context, r *reaper, env []string, dir string) (sh *s
 	}
 	files[0], files[1], files[2] = inRead.Fd(), outWrite.Fd(), outWrite.Fd()
 	files[fdAction], files[fdReport] = sh.action.Fd(), reportWrite.Fd()
+	setup := prelude
+	if terminal != nil {
+		files[fdTerminal] = terminal.Fd()
+		setup += useTerminal
+	}
 	attr := &syscall.ProcAttr{Dir: existing(dir), Env: env, Files: files}
 	sh.proc, err = r.start([]string{"bash", "--noprofile", "--norc", "--noediting", "-i"}, attr)
 	if err != nil {
@@ -115,7 +133,7 @@ func startShell(ctx context.Context, r *reaper, env []string, dir string) (sh *s
 
 	ctx, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
-	if err := sh.send(prelude); err != nil {
+	if err := sh.send(setup); err != nil {
 		return nil, err
 	}
 	select {
@@ -132,6 +150,29 @@ func startShell(ctx context.Context, r *reaper, env []string, dir string) (sh *s
 	// What bash says at its start (no terminal, no job control) is not news.
 	sh.drain()
 	return sh, nil
+}
+
+// openTerminal makes a terminal and returns the end for the shell, or nil where
+// there are none to be had.
+func (sh *shell) openTerminal() *os.File {
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil
+	}
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	var terminal *os.File
+	if err == nil {
+		terminal, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|unix.O_NOCTTY, 0)
+	}
+	if err != nil {
+		_ = master.Close()
+		return nil
+	}
+	sh.master = master
+	return terminal
 }
 
 // existing returns dir, or the nearest folder above it that there is.
@@ -236,7 +277,7 @@ func (sh *shell) close() {
 		_ = syscall.Kill(sh.proc.pid, syscall.SIGKILL)
 		<-sh.proc.done
 	}
-	for _, f := range []*os.File{sh.action, sh.mirror, sh.out} {
+	for _, f := range []*os.File{sh.action, sh.mirror, sh.out, sh.master} {
 		if f != nil {
 			_ = f.Close()
 		}

@@ -106,23 +106,34 @@ func (t *toolbox) serve(c net.Conn) {
 		_, _ = c.Read(make([]byte, 1))
 		cancel()
 	}()
-	_ = json.NewEncoder(c).Encode(t.dispatch(ctx, call))
+	reply, end := t.dispatch(ctx, call)
+	if end {
+		// The shell must not go on to what stands behind this command, so the
+		// command gets no answer: its output goes straight to the shell's, and
+		// the action is ended.
+		t.conn.runner.endWith(reply.Output)
+		<-ctx.Done()
+		return
+	}
+	// A caller that is gone needs no answer.
+	_ = json.NewEncoder(c).Encode(reply)
 }
 
-func (t *toolbox) dispatch(ctx context.Context, call toolCall) toolReply {
+// dispatch runs a command and says whether it ends the action that it is in.
+func (t *toolbox) dispatch(ctx context.Context, call toolCall) (reply toolReply, end bool) {
 	spec, ok := tool.Find(call.Name)
 	if !ok {
-		return toolReply{fmt.Sprintf("%s is not a tool\n", call.Name), 127}
+		return toolReply{fmt.Sprintf("%s is not a tool\n", call.Name), 127}, false
 	}
 	if spec.Outside {
 		reply, err := t.conn.call(ctx, sandbox.Call{Name: call.Name, Argv: call.Argv})
 		if err != nil {
-			return toolReply{fmt.Sprintf("%s: %v\n", call.Name, err), 1}
+			return toolReply{fmt.Sprintf("%s: %v\n", call.Name, err), 1}, false
 		}
-		return toolReply{reply.Output, reply.ExitCode}
+		return toolReply{reply.Output, reply.ExitCode}, reply.EndScript
 	}
 	res := t.run(ctx, tool.Invocation{Name: call.Name, Argv: call.Argv, Stdin: call.Stdin, Dir: call.Dir})
-	return toolReply{res.Output, res.ExitCode}
+	return toolReply{res.Output, res.ExitCode}, false
 }
 
 // Command is the inside end: it runs the tool of the given name through the
