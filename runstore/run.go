@@ -151,22 +151,37 @@ func (r *Run) path(name ...string) string {
 
 // Trajectory begins the trajectory, or opens it to continue where it is there;
 // a torn last line is repaired then. The grader's key is kept out of it, and
-// what the redactor removes, which may be nil.
+// what the redactor knows, which may be nil.
 func (r *Run) Trajectory(red *redact.Redactor) (*trajectory.Writer, error) {
+	red = red.With(redact.Secret{Name: "grader key", Value: r.manifest.GraderKey.Hex()})
 	path := r.TrajectoryPath()
-	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
-		return trajectory.Append(path, red)
+	w, err := trajectory.Append(path, red)
+	switch {
+	case err == nil:
+		return w, nil
+	case errors.Is(err, trajectory.ErrEmpty):
+		// A process was killed before the header was written.
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("begin the record: %w", explain(path, err))
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
 	}
-	// A process that was killed before the header was written leaves an empty
-	// file.
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("begin the record: %w", explain(path, err))
+	h := trajectory.Header{RunID: r.manifest.RunID}
+	if r.manifest.MlgymVersion != "" {
+		h.Software = "mlgym " + r.manifest.MlgymVersion
 	}
-	software := r.manifest.MlgymVersion
-	if software != "" {
-		software = "mlgym " + software
+	return trajectory.Create(path, h, red)
+}
+
+// Recorded reads the trajectory, to resume the run. A run that was cut before
+// it had one has an empty record.
+func (r *Run) Recorded() (*trajectory.Recorded, error) {
+	rec, err := trajectory.Load(r.TrajectoryPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return &trajectory.Recorded{}, nil
 	}
-	return trajectory.Create(path, trajectory.Header{RunID: r.manifest.RunID, Software: software}, red)
+	return rec, err
 }
 
 // Seal sums up the run from its trajectory and, when the episode has ended,

@@ -33,7 +33,8 @@ func Load(path string) (rec *Recorded, err error) {
 	return ReadRecorded(r)
 }
 
-// ReadRecorded reads the rest of a record, which must be at its beginning.
+// ReadRecorded reads the rest of a record, which must be at its beginning. An
+// empty one is a record of an episode in which nothing happened yet.
 func ReadRecorded(r *Reader) (*Recorded, error) {
 	rec := &Recorded{}
 	sum := newSummariser()
@@ -49,9 +50,6 @@ func ReadRecorded(r *Reader) (*Recorded, error) {
 		if err := rec.add(&e); err != nil {
 			return nil, r.corrupt("%v", err)
 		}
-	}
-	if r.seq == 0 {
-		return nil, &CorruptError{Path: r.path, Line: 1, Reason: "there is no header"}
 	}
 	rec.Summary = sum.done(r.Torn())
 	return rec, nil

@@ -20,6 +20,11 @@ import (
 // [Reader] never holds more.
 const MaxEventBytes = 64 << 20
 
+// ErrEmpty is wrapped by the error of [Append] for a file without a whole
+// header: the process that began it was killed at once, and nothing is lost
+// when the record is begun again.
+var ErrEmpty = errors.New("the record is empty")
+
 // filePerm of a record: what an agent saw and did may be private.
 const filePerm fs.FileMode = 0o600
 
@@ -98,7 +103,7 @@ func appendTo(path string, file *os.File, r *redact.Redactor) (*Writer, error) {
 		}
 	}
 	if w.seq == 0 {
-		return nil, &CorruptError{Path: path, Line: 1, Reason: "there is no header"}
+		return nil, fmt.Errorf("continue the record %s: %w", path, ErrEmpty)
 	}
 	return w, nil
 }

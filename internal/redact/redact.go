@@ -30,7 +30,17 @@ type Redactor struct {
 // New makes a Redactor of the given secrets and of the forms that keys of
 // well-known providers have. Values shorter than 8 bytes are left out.
 func New(secrets ...Secret) *Redactor {
-	r := &Redactor{forms: knownForms()}
+	return (&Redactor{forms: knownForms()}).With(secrets...)
+}
+
+// With returns a Redactor that knows further secrets. The nil Redactor may be
+// asked, and gives one that knows these only.
+func (r *Redactor) With(secrets ...Secret) *Redactor {
+	old := r
+	r = &Redactor{}
+	if old != nil {
+		r.forms, r.secrets = old.forms, slices.Clone(old.secrets)
+	}
 	for _, s := range secrets {
 		if len(s.Value) >= minSecret {
 			r.secrets = append(r.secrets, s)
