@@ -135,7 +135,7 @@ func TestLintRefusal(t *testing.T) {
 		"This is how the file would have looked:\n" + rule +
 		"[File: $DIR/f.py (14 lines total)]\n(3 more lines above)\n4:def f():\n5:    return 1\n6:\n7:\n8:def g():\n9:    x = y\n10:    return x\n11:\n12:\n13:print(f())\n14:print(g())\n" + rule +
 		"\nThis is the file as it is, unchanged:\n" + rule +
-		"[File: $DIR/f.py (13 lines total)]\n(2 more lines above)\n3:\n4:def f():\n5:    return 1\n6:\n7:\n8:def g():\n9:    return 2\n10:\n11:\n12:print(f())\n13:print(g())\n" + rule +
+		"[File: $DIR/f.py (13 lines total)]\n(3 more lines above)\n4:def f():\n5:    return 1\n6:\n7:\n8:def g():\n9:    return 2\n10:\n11:\n12:print(f())\n13:print(g())\n" + rule +
 		"\nCheck the line numbers and the indentation of your edit and send it again with the errors mended. Sending the same text again will be refused again.\n", 1}})
 	// The window of the open file is where it was.
 	w.check([]step{{"goto 1", strings.Replace(w.shell("open f.py").Output, w.dir, "$DIR", 1), 0}})
