@@ -186,14 +186,10 @@ func TransportError(ctx context.Context, provider, baseURL string, err error, se
 	if ctxErr := ctx.Err(); ctxErr != nil {
 		return fmt.Errorf("%s: %w", provider, ctxErr)
 	}
-	address := baseURL
+	address := SafeURL(baseURL)
 	if u, parseErr := url.Parse(baseURL); parseErr == nil {
-		u.User, u.RawQuery = nil, ""
-		address = u.String()
-		if userinfo, _ := url.Parse(baseURL); userinfo.User != nil {
-			if password, ok := userinfo.User.Password(); ok {
-				secrets = append(secrets, password)
-			}
+		if password, ok := u.User.Password(); ok {
+			secrets = append(secrets, password)
 		}
 	}
 	// Only the innermost part is kept: the error of net/http repeats the URL and
@@ -211,7 +207,6 @@ func TransportError(ctx context.Context, provider, baseURL string, err error, se
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		e.Message = fmt.Sprintf("no answer from %s in time", address)
-		e.Err = context.DeadlineExceeded
 		// A provider's own time-out is not the caller's, so nothing above may
 		// mistake it for the end of the caller's context.
 		e.Err = errNoAnswer
@@ -229,6 +224,15 @@ func TransportError(ctx context.Context, provider, baseURL string, err error, se
 		e.Message = fmt.Sprintf("%s did not answer in the expected format: %s", address, cleanMessage(err.Error(), secrets))
 	}
 	return e
+}
+
+// SafeURL returns a URL without user, password, query and fragment, for messages.
+func SafeURL(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return "the base URL"
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 var errNoAnswer = errors.New("no answer in time")

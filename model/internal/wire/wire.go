@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -68,8 +69,13 @@ type Failure struct {
 
 type noteKey struct{}
 
-// note is where the transport leaves the failure of one call.
-type note struct{ failure *Failure }
+// note is where the transport leaves what it saw of one call.
+type note struct {
+	failure *Failure
+	// whole is set once the body of a successful answer was read to its end: what
+	// goes wrong after that is the content.
+	whole bool
+}
 
 // Do runs one SDK call under the endpoint's timeout and returns its error, if
 // any, as a *model.Error (or as the error of ctx where that has ended).
@@ -92,6 +98,9 @@ func (e Endpoint) Do(ctx context.Context, call func(ctx context.Context) error) 
 		}
 		return failure
 	}
+	if n.whole && ctx.Err() == nil {
+		return e.BadResponse("%s did not answer in the expected format: %v", model.SafeURL(e.BaseURL), err)
+	}
 	return model.TransportError(ctx, e.Provider, e.BaseURL, err, e.Key)
 }
 
@@ -112,11 +121,9 @@ func (f *Failure) text() string {
 
 // BadResponse is the error of an answer that came but makes no sense.
 func (e Endpoint) BadResponse(format string, args ...any) error {
-	return &model.Error{
-		Kind:     model.BadResponse,
-		Provider: e.Provider,
-		Message:  model.Redact(fmt.Sprintf(format, args...), e.Key),
-	}
+	err := model.StatusError(e.Provider, 0, nil, fmt.Sprintf(format, args...), e.Key)
+	err.Kind = model.BadResponse
+	return err
 }
 
 // Client returns an HTTP client for an SDK that is called within [Endpoint.Do].
@@ -137,11 +144,15 @@ type noting struct{ next http.RoundTripper }
 // RoundTrip sends the request and notes a failed answer.
 func (t noting) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(req)
-	if err != nil || resp.StatusCode < 300 {
+	if err != nil {
 		return resp, err
 	}
 	n, ok := req.Context().Value(noteKey{}).(*note)
 	if !ok {
+		return resp, nil
+	}
+	if resp.StatusCode < 300 {
+		resp.Body = &watched{ReadCloser: resp.Body, note: n}
 		return resp, nil
 	}
 	body, readErr := io.ReadAll(io.LimitReader(resp.Body, maxFailureBytes))
@@ -151,6 +162,21 @@ func (t noting) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp.ContentLength = int64(len(body))
 	n.failure = parseFailure(resp.StatusCode, resp.Header, body)
 	return resp, nil
+}
+
+// watched notes when a body was read to its end.
+type watched struct {
+	io.ReadCloser
+	note *note
+}
+
+// Read reads from the body.
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		w.note.whole = true
+	}
+	return n, err //nolint:wrapcheck // a reader's io.EOF must stay itself
 }
 
 // parseFailure reads the shapes in use: {"error":{"message","code"|"status","type"}},
