@@ -2,6 +2,7 @@ package scaffold_test
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -91,6 +92,35 @@ func TestDecodeErrors(t *testing.T) {
 				t.Errorf("%v names no line", at)
 			}
 		})
+	}
+}
+
+// TestDocumentedExample reads the first example of the format's page.
+func TestDocumentedExample(t *testing.T) {
+	page, err := os.ReadFile("../docs/format/scaffold.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(page), "```yaml\n")
+	example, rest, closed := strings.Cut(rest, "```")
+	if !ok || !closed {
+		t.Fatal("the page has no example")
+	}
+	if _, err := scaffold.Decode("scaffold.md", []byte(example), nil); err != nil {
+		t.Errorf("the example of the page: %v", err)
+	}
+	_, rest, ok = strings.Cut(rest, "```yaml\n")
+	demonstrations, _, closed := strings.Cut(rest, "```")
+	if !ok || !closed {
+		t.Fatal("the page has no example of demonstrations")
+	}
+	files := fstest.MapFS{"demonstrations/primes.yaml": {Data: []byte("task: Do.\nsteps: [{command: submit}]\n")}}
+	s, err := scaffold.Decode("scaffold.md", []byte(minimal+demonstrations), files)
+	if err != nil {
+		t.Fatalf("the demonstrations of the page: %v", err)
+	}
+	if n := len(s.Demonstrations); n != 2 {
+		t.Errorf("%d demonstrations, want 2", n)
 	}
 }
 
