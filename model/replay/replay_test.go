@@ -178,7 +178,7 @@ func TestMissing(t *testing.T) {
 		line int
 		want string
 	}{
-		{"another text", ask("second"), 2, `messages[1].text: recorded "first", asked "second"`},
+		{"another text", ask("other"), 2, `messages[1].text: recorded "first", asked "other"`},
 		{"the end of a long text", ask(long + "new"), 3, `messages[1].text from byte `},
 		{"a value more", warm, 2, `temperature: recorded absent, asked 1`},
 		{"a message more", &model.Request{Messages: append(ask("first").Messages, model.Message{Role: model.User, Text: "x"})}, 2, `messages[2]: recorded absent`},
