@@ -36,6 +36,7 @@ internal/atomicfile:
 internal/cachedir:
 internal/nearest:
 internal/redact:
+internal/syscallfilter:
 internal/strictyaml:      internal/nearest
 
 # The shim. Its half inside holds the tools; its half outside must not.
@@ -52,7 +53,7 @@ tasks:
 
 # Drivers import their contract and the shim.
 sandbox/sandboxtest:      sandbox internal/shim internal/shim/shimtest internal/cachedir
-sandbox/*:                sandbox internal/shim internal/cachedir internal/atomicfile
+sandbox/*:                sandbox internal/shim internal/cachedir internal/atomicfile internal/syscallfilter
 
 # Models: a provider imports the contract, and nothing else imports a provider.
 model/internal/wire:      model
