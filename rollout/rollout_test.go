@@ -307,6 +307,25 @@ func TestWallLimitCutsOffTheModelAndGrades(t *testing.T) {
 	})
 }
 
+func TestWallLimitHoldsOverResumptions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		totals := trajectory.NewTotals()
+		totals.Seconds = 3000
+		past := &trajectory.Recorded{
+			Reset:   &trajectory.Reset{Seed: 7, Observation: gym.Observation{Text: "add up: total 7"}},
+			Summary: trajectory.Summary{Totals: totals},
+		}
+		began := time.Now()
+		out, err := rollout.Run(t.Context(), rollout.Episode{Env: &sum{}, Agent: &script{wait: true}, Recorder: &memory{}, Resume: past, Limits: rollout.Limits{Wall: time.Hour}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := time.Since(began), 10*time.Minute; got != want || out.Totals.Seconds != 3600 {
+			t.Errorf("the second part took %v and both %v s, want %v and 3600", got, out.Totals.Seconds, want)
+		}
+	})
+}
+
 func TestInterruptionIsRecordedAndNotGraded(t *testing.T) {
 	for _, during := range []string{"act", "step"} {
 		t.Run(during, func(t *testing.T) {
