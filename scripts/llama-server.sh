@@ -166,7 +166,7 @@ start() {
 		*) usage ;;
 		esac
 	done
-	case $port in '' | *[!0-9]*) die "--port wants a number, got '$port'" ;; esac
+	case $port in '' | *[!0-9]*) { say "--port wants a number, got '$port'"; exit 2; } ;; esac
 	built || die "not built yet; run: $0 build"
 	lock
 	if url=$(running); then
