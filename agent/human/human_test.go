@@ -56,7 +56,7 @@ func TestActions(t *testing.T) {
 		{"here-document without an end", "cat <<EOF\nx\n", []string{"cat <<EOF\nx", "!exit_error"}},
 		{"validate and submit", ":validate\n:submit\n", []string{"validate", "submit"}},
 		{"give up", ":quit\n", []string{"exit_forfeit"}},
-		{"stop", ":stop I am tired\n", []string{"!exit_error"}},
+		{"stop, with a quote", ":stop I'm tired\n", []string{"!exit_error"}},
 		{"help, then an action", ":help\n:nonsense\nls\n", []string{"ls"}},
 		{"end of input", "", []string{"!exit_error", "!exit_error"}},
 	} {
