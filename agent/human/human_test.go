@@ -56,7 +56,8 @@ func TestActions(t *testing.T) {
 		{"here-document without an end", "cat <<EOF\nx\n", []string{"cat <<EOF\nx", "!exit_error"}},
 		{"validate and submit", ":validate\n:submit\n", []string{"validate", "submit"}},
 		{"give up", ":quit\n", []string{"exit_forfeit"}},
-		{"stop, with a quote", ":stop I'm tired\n", []string{"!exit_error"}},
+		{"stop", ":stop I am tired\n", []string{"!exit_error"}},
+		{"a quote in a line for the agent itself", ":tools it's\nls\n", []string{"ls"}},
 		{"help, then an action", ":help\n:nonsense\nls\n", []string{"ls"}},
 		{"end of input", "", []string{"!exit_error", "!exit_error"}},
 	} {
