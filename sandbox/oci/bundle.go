@@ -117,6 +117,7 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 				{Type: specs.NetworkNamespace}, {Type: specs.IPCNamespace}, {Type: specs.UTSNamespace},
 			},
 			RootfsPropagation: "private",
+			Seccomp:           syscallfilter.Profile(),
 			MaskedPaths: []string{
 				"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
 				"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/proc/key-users", "/proc/kallsyms", "/proc/kmsg",
@@ -126,8 +127,6 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 		},
 	}
 	if d.opts.Runtime != Runsc {
-		// gVisor answers system calls itself, and filters its own.
-		spec.Linux.Seccomp = syscallfilter.Profile()
 		spec.Linux.Namespaces = append(spec.Linux.Namespaces, specs.LinuxNamespace{Type: specs.CgroupNamespace})
 		spec.Process.Rlimits = append(spec.Process.Rlimits, d.processLimit(limits)...)
 	}

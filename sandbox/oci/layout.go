@@ -146,10 +146,16 @@ func (p *plan) showImage(dir string) error {
 	}
 	passwd, _ := readWithin(dir, "etc/passwd")
 	group, _ := readWithin(dir, "etc/group")
-	for name, text := range etcFiles(passwd, group) {
-		if err := p.place("/etc/"+name, text); err != nil {
+	files := etcFiles(passwd, group)
+	// A file that the image lacks opens the folder; the others then need no
+	// mount of their own.
+	for name := range files {
+		if err := p.ensure("/etc/"+name, false); err != nil {
 			return err
 		}
+	}
+	for name, text := range files {
+		p.place("/etc/"+name, text)
 	}
 	return nil
 }
@@ -272,17 +278,13 @@ func inPlace(target string) bool {
 	return slices.ContainsFunc(places, func(place string) bool { return strings.HasPrefix(target, place+"/") })
 }
 
-// place puts a file of ours at target.
-func (p *plan) place(target string, text []byte) error {
-	if err := p.ensure(target, false); err != nil {
-		return err
-	}
-	if n := p.find(target); n != nil && n.source == "" {
-		n.link, n.text = "", text
-		return nil
+// place puts a file of ours at target, which was ensured.
+func (p *plan) place(target string, text []byte) {
+	if n := p.find(target); n != nil {
+		*n = node{text: text}
+		return
 	}
 	p.files = append(p.files, placed{target, text})
-	return nil
 }
 
 // find returns the node of a path that is one of the tree itself.
