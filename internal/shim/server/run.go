@@ -237,7 +237,7 @@ func (r *runner) await(ctx context.Context, script sandbox.Script, m mark, res *
 			r.sh.drain()
 			said, total := r.sh.sink.swap(newCollector(r.limit)).text()
 			r.kill(m, res)
-			res.Output, res.OutputBytes = said+text, total
+			res.Output, res.OutputBytes, r.sh.status = said+text, total, 0
 			return
 		case <-ctx.Done():
 			res.Deadline = "cancelled"
