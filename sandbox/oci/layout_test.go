@@ -52,7 +52,7 @@ func TestPlanRootOpensFoldersForMountpoints(t *testing.T) {
 		{Source: image, Target: "/usr/share/new/place"},
 		{Source: image, Target: "/opt/there"},
 		{Source: filepath.Join(image, "etc/hosts"), Target: "/data/file"},
-	})
+	}, sandbox.UserID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,11 +105,11 @@ func TestPlanRootRefuses(t *testing.T) {
 		"the home":           sandbox.HomeDir,
 		"the devices' place": "/dev/x",
 	} {
-		if _, err := planRoot(lower{dir: image}, []sandbox.Mount{{Source: image, Target: target}}); err == nil {
+		if _, err := planRoot(lower{dir: image}, []sandbox.Mount{{Source: image, Target: target}}, sandbox.UserID); err == nil {
 			t.Errorf("%s: a mount at %q was planned", name, target)
 		}
 	}
-	if _, err := planRoot(lower{dir: t.TempDir()}, nil); err == nil {
+	if _, err := planRoot(lower{dir: t.TempDir()}, nil, sandbox.UserID); err == nil {
 		t.Error("an empty folder was taken as a root file system")
 	}
 }

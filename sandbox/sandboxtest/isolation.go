@@ -438,7 +438,7 @@ os.waitpid(pid, 0)
 // userOutside looks at a process of the sandbox from the host.
 func (s *suite) userOutside(t *testing.T, box sandbox.Sandbox) {
 	marker := "mlgymtest" + unique()
-	s.run(t, box, "bash -c 'sleep 1000; true' "+marker+" & disown")
+	s.sleeper(t, box, marker)
 	pids := hostPIDs(t, marker)
 	if s.OwnKernel && len(pids) == 0 {
 		t.Log("programs inside are not processes of the host: its runtime's are looked at instead")

@@ -212,7 +212,7 @@ func (s *suite) manyAtOnce(t *testing.T) {
 func (s *suite) dies(t *testing.T) {
 	box := s.create(t, sandbox.Spec{})
 	marker := "mlgymtest" + unique()
-	s.run(t, box, "bash -c 'sleep 1000; true' "+marker+" & disown")
+	s.sleeper(t, box, marker)
 	pids := hostPIDs(t, marker)
 	if s.OwnKernel && s.HostName != nil {
 		pids = hostPIDs(t, s.HostName(box.ID()))
