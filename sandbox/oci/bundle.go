@@ -73,7 +73,7 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 		bind(m)
 	}
 	dev := []string{"nosuid", "noexec", "strictatime", "mode=755", "size=1m"}
-	if !d.asRoot && d.opts.Runtime != Runsc {
+	if !d.asRoot {
 		// The user inside would own it.
 		dev = append(dev, "ro")
 	}
@@ -145,6 +145,11 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 	}
 	if !d.asRoot && d.opts.Runtime != Runsc {
 		spec.Process.OOMScoreAdj = nil
+	}
+	if d.opts.Runtime == Runsc && !d.asRoot {
+		// runsc makes the user namespace of an ordinary user by itself.
+		spec.Linux.Namespaces = spec.Linux.Namespaces[1:]
+		spec.Linux.UIDMappings, spec.Linux.GIDMappings = nil, nil
 	}
 	if d.cgroups.usable() {
 		spec.Linux.CgroupsPath = d.cgroups.path(id)
