@@ -95,7 +95,7 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 		default:
 			options = append(options, "mode=1777")
 		}
-		all = append(all, specs.Mount{Destination: place, Type: "tmpfs", Source: "tmpfs", Options: append(options, "size=1g")})
+		all = append(all, specs.Mount{Destination: place, Type: "tmpfs", Source: "tmpfs", Options: options})
 	}
 	for _, m := range mounts {
 		bind(m)
@@ -157,7 +157,7 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 	}
 	if d.cgroups.usable() {
 		spec.Linux.CgroupsPath = d.cgroups.path(id)
-		_ = d.resources
+		spec.Linux.Resources = d.resources(limits)
 	}
 	return spec
 }
