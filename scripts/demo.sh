@@ -27,4 +27,4 @@ if [ "$code" != 0 ]; then
 	say "the run ended with exit code $code; 'bin/mlgym doctor' says what works on this machine and how to mend what does not"
 	exit "$code"
 fi
-say "the record is in $run; read it with: bin/mlgym show $run"
+say "read the record with: $repository/bin/mlgym show $run"

@@ -141,6 +141,8 @@ await_builds
 check "go tests" go_tests
 
 say "finished in $(((SECONDS - began) / 60)) minutes"
-[ ${#failed[@]} = 0 ] || printf '%s: FAILED: %s\n' "$script" "${failed[@]}" >&2
+for name in "${failed[@]}"; do
+	say "FAILED: $name"
+done
 python3 scripts/count_tests.py "$results/go.json" "$results"/python-*.xml || failed+=(count)
 [ ${#failed[@]} = 0 ]
