@@ -6,6 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"time"
 )
 
@@ -140,6 +145,47 @@ type Spec struct {
 
 // Mount shows Source of the host read-only at Target inside.
 type Mount struct{ Source, Target string }
+
+// validID is what a sandbox may be called: it becomes part of paths and names.
+var validID = regexp.MustCompile(`^[a-z0-9]{1,64}$`)
+
+// Check refuses a Spec that no driver can keep: an ID that is no name, a mount
+// that would hide what the sandbox itself provides, or whose source is neither
+// a folder nor a file. The sources come back as they are, without links, in a
+// copy of Mounts, so that what was checked is what will be shown.
+func (s Spec) Check() ([]Mount, error) {
+	if s.ID != "" && !validID.MatchString(s.ID) {
+		return nil, fmt.Errorf("sandbox id %q: want lower-case letters and digits, at most 64", s.ID)
+	}
+	mounts := make([]Mount, 0, len(s.Mounts))
+	for _, m := range s.Mounts {
+		if !path.IsAbs(m.Target) || path.Clean(m.Target) != m.Target || m.Target == "/" {
+			return nil, fmt.Errorf("mount target %q: want a clean absolute path", m.Target)
+		}
+		for _, taken := range []string{"/proc", "/dev", "/sys", "/run", "/run/mlgym", ShimDir, "/tmp", path.Dir(HomeDir), HomeDir, WorkDir} {
+			whole := taken == "/proc" || taken == "/dev" || taken == "/sys" || taken == ShimDir
+			if m.Target == taken || whole && strings.HasPrefix(m.Target, taken+"/") {
+				return nil, fmt.Errorf("mount target %q belongs to the sandbox", m.Target)
+			}
+		}
+		source, err := filepath.Abs(m.Source)
+		if err != nil {
+			return nil, fmt.Errorf("mount source: %w", err)
+		}
+		if source, err = filepath.EvalSymlinks(source); err != nil {
+			return nil, fmt.Errorf("mount source: %w", err)
+		}
+		info, err := os.Stat(source)
+		if err != nil {
+			return nil, fmt.Errorf("mount source: %w", err)
+		}
+		if !info.IsDir() && !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("mount source %s is neither a folder nor a file", source)
+		}
+		mounts = append(mounts, Mount{Source: source, Target: m.Target})
+	}
+	return mounts, nil
+}
 
 // Limits bound what a sandbox may use.
 type Limits struct {

@@ -31,22 +31,17 @@ func arguments(spec sandbox.Spec, shimDir, etcDir string) ([]string, error) {
 		"--proc", "/proc",
 		"--dev", "/dev", "--perms", "1777", "--size", disk, "--tmpfs", "/dev/shm", "--remount-ro", "/dev",
 		"--perms", "1777", "--size", disk, "--tmpfs", "/tmp",
+		"--perms", "1777", "--size", disk, "--tmpfs", "/var/tmp",
 		"--perms", "0755", "--size", disk, "--tmpfs", sandbox.HomeDir,
 		"--dir", sandbox.WorkDir,
 		"--ro-bind", shimDir, sandbox.ShimDir,
 	)
-	for _, m := range spec.Mounts {
-		if !filepath.IsAbs(m.Target) {
-			return nil, fmt.Errorf("mount %s: the place inside must be absolute", m.Target)
-		}
-		source, err := filepath.Abs(m.Source)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := os.Stat(source); err != nil {
-			return nil, fmt.Errorf("mount %s: %w", m.Target, err)
-		}
-		args = append(args, "--ro-bind", source, m.Target)
+	mounts, err := spec.Check()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range mounts {
+		args = append(args, "--ro-bind", m.Source, m.Target)
 	}
 	return append(args, "--remount-ro", "/", "--chdir", sandbox.WorkDir,
 		"--", filepath.Join(sandbox.ShimDir, "mlgym-shim"), "serve"), nil

@@ -120,6 +120,9 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (_ sandbox.Sandb
 	if err := d.prepare(); err != nil {
 		return nil, err
 	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	spec.Limits = spec.Limits.WithDefaults()
 	if spec.ID == "" {
 		var id [8]byte
@@ -193,6 +196,7 @@ func (b *box) spawn(d *Driver, args []string) (conn *pipes, unblock, info *os.Fi
 	cmd.ExtraFiles = []*os.File{infoWrite, blockRead, seccomp}
 	cmd.Env = []string{}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.WaitDelay = time.Second // something of a failed start may hold its output
 	if os.Geteuid() == 0 {
 		// A user of its own, whom nothing outside belongs to.
 		const first, each = 1_000_000_000, 250
@@ -239,9 +243,8 @@ func (b *box) confine(ctx context.Context, info *os.File, limits sandbox.Limits)
 	var said struct {
 		ChildPID int `json:"child-pid"`
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		_ = info.SetReadDeadline(deadline)
-	}
+	stop := context.AfterFunc(ctx, func() { _ = info.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
 	if err := json.NewDecoder(info).Decode(&said); err != nil {
 		<-b.waitedOr(ctx)
 		return fmt.Errorf("bwrap did not start: %w", err)
@@ -294,6 +297,11 @@ func (b *box) Close() error {
 		}
 		if b.Client != nil {
 			_ = b.Client.Close()
+		}
+		if b.cmd != nil && b.Client == nil {
+			// A start that failed halfway: its processes are one group, and the
+			// inner one is not known by number.
+			_ = syscall.Kill(-b.cmd.Process.Pid, syscall.SIGKILL)
 		}
 		if b.cmd != nil {
 			timer := time.NewTimer(closeWait)

@@ -41,7 +41,9 @@ const cpuPeriod = 100_000
 func newGroup(name string, l sandbox.Limits) (group, error) {
 	// The writable places lie in memory and are charged to it.
 	memory := l.MemoryBytes + l.DiskBytes
-	processes := int64(l.Processes)
+	// The shim's own threads are counted too, and are not the agent's.
+	const own = 32
+	processes := int64(l.Processes) + own
 	quota := int64(l.CPUs * cpuPeriod)
 	if cgroups.Mode() == cgroups.Unified {
 		return newUnified(name, memory, processes, quota)

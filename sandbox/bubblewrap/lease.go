@@ -140,7 +140,7 @@ func (d *Driver) Probe(ctx context.Context) (sandbox.Capabilities, error) {
 		return sandbox.Capabilities{}, fmt.Errorf("the shell inside answered %q", res.Output)
 	}
 	c := sandbox.Capabilities{Driver: d.Name(), Limits: map[string]string{
-		"disk": "size of the memory file system", "output": "shim", "network": "none inside",
+		"disk": "size of the memory file system", "output": "shim",
 		"memory": "shim, by watching", "processes": "RLIMIT_NPROC", "cpu": "none",
 	}}
 	switch b.group.(type) {

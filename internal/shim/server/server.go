@@ -54,6 +54,7 @@ func Serve(in io.Reader, out io.Writer, tools Tools, log *slog.Logger) error {
 	children := make(chan os.Signal, 1)
 	signal.Notify(children, syscall.SIGCHLD)
 	protect()
+	warmThreads()
 
 	r := wire.NewReader(in)
 	hello, err := r.Read()
@@ -319,20 +320,28 @@ func (c *conn) kill(stream uint32) {
 	}
 }
 
-// call asks the outside and waits for its answer.
+// call asks the outside and waits for its answer. A call whose caller has gone
+// counts as under way until it is answered, since the outside is still at it.
 func (c *conn) call(ctx context.Context, call sandbox.Call) (sandbox.Reply, error) {
-	c.runner.calls.begin()
-	defer c.runner.calls.end()
-	ch := make(chan sandbox.Reply, 1)
-	c.mu.Lock()
-	id := c.next
-	c.next += 2
-	c.calls[id] = ch
-	c.mu.Unlock()
 	payload, err := json.Marshal(call)
 	if err != nil {
 		return sandbox.Reply{}, err
 	}
+	if len(payload) > wire.MaxCallBytes {
+		return sandbox.Reply{}, errors.New("the arguments are too long")
+	}
+	c.runner.calls.begin()
+	defer c.runner.calls.end()
+	ch := make(chan sandbox.Reply, 1)
+	c.mu.Lock()
+	if len(c.calls) >= wire.MaxCalls {
+		c.mu.Unlock()
+		return sandbox.Reply{}, errors.New("too many calls are under way")
+	}
+	id := c.next
+	c.next += 2
+	c.calls[id] = ch
+	c.mu.Unlock()
 	if err := c.w.Write(wire.Call, id, payload); err != nil {
 		return sandbox.Reply{}, err
 	}
@@ -340,9 +349,6 @@ func (c *conn) call(ctx context.Context, call sandbox.Call) (sandbox.Reply, erro
 	case reply := <-ch:
 		return reply, nil
 	case <-ctx.Done():
-		c.mu.Lock()
-		delete(c.calls, id)
-		c.mu.Unlock()
 		return sandbox.Reply{}, context.Cause(ctx)
 	}
 }

@@ -37,11 +37,12 @@ const prelude = `PS1= PS2= PS4='+ '; unset PROMPT_COMMAND HISTFILE MAIL MAILCHEC
 	`shopt -u checkwinsize; alias ls='ls -F' ll='ls -alF' la='ls -A' l='ls -CF'; ` +
 	`__mlgym_status() { builtin return "$1"; }`
 
-// command is what bash executes for one action. The first line takes the text
-// from fdAction and evaluates it; the second reports status and directory, and
-// is read even when an interrupt threw the first one away.
-const command = `IFS= builtin read -r -d '' -u 62 MLGYM_ACTION; __mlgym_status %d; builtin eval "$MLGYM_ACTION" </dev/null 62<&- 63>&-` + "\n" +
-	`builtin printf '%%s %d %%s\0' "$?" "$PWD" >&63` + "\n"
+// command is what bash executes for one action. The first line says that it
+// begins, takes the text from fdAction and evaluates it; the second reports
+// status and directory, and is read even when an interrupt threw the first one
+// away.
+const command = `builtin printf '+ %[2]d\0' >&63; IFS= builtin read -r -d '' -u 62 MLGYM_ACTION; __mlgym_status %[1]d; builtin eval "$MLGYM_ACTION" </dev/null 62<&- 63>&-` + "\n" +
+	`builtin printf '%%s %[2]d %%s\0' "$?" "$PWD" >&63` + "\n"
 
 // Deadlines and sizes of a script that leaves them open.
 const (
@@ -69,6 +70,7 @@ type shell struct {
 	sink   *sink
 
 	sequence int
+	begun    bool // the action of this sequence number was begun
 	status   int
 	dir      string
 }
@@ -76,9 +78,10 @@ type shell struct {
 // startShell starts bash in dir and waits until it answers.
 func startShell(ctx context.Context, r *reaper, env []string, dir string) (sh *shell, err error) {
 	sh = &shell{reaper: r, env: env, dir: dir, report: make(chan string, 4)}
+	made := sh // a return of an error sets sh to nil
 	defer func() {
 		if err != nil {
-			sh.close()
+			made.close()
 		}
 	}()
 	memory, err := unix.MemfdCreate("action", unix.MFD_CLOEXEC)
@@ -135,16 +138,20 @@ func startShell(ctx context.Context, r *reaper, env []string, dir string) (sh *s
 	if err := sh.send(setup); err != nil {
 		return nil, err
 	}
-	select {
-	case line := <-sh.report:
-		if !sh.parse(line) {
-			return nil, fmt.Errorf("the shell answered %q", line)
+	for waiting := true; waiting; {
+		select {
+		case line, ok := <-sh.report:
+			if !ok { // its report's pipe broke: it is ending
+				<-sh.proc.done
+				continue
+			}
+			waiting = !sh.parse(line)
+		case <-sh.proc.done:
+			text, _ := sh.sink.swap(newCollector(0)).text()
+			return nil, fmt.Errorf("the shell ended at its start: %s", strings.TrimSpace(text))
+		case <-ctx.Done():
+			return nil, errors.New("the shell does not answer")
 		}
-	case <-sh.proc.done:
-		text, _ := sh.sink.swap(newCollector(0)).text()
-		return nil, fmt.Errorf("the shell ended at its start: %s", strings.TrimSpace(text))
-	case <-ctx.Done():
-		return nil, errors.New("the shell does not answer")
 	}
 	// What bash says at its start (no terminal, no job control) is not news.
 	sh.drain()
@@ -208,8 +215,11 @@ func (sh *shell) readReports(f *os.File) {
 			}
 			pending = pending[i+1:]
 		}
-		if err != nil || len(pending) > 64<<10 {
+		if err != nil {
 			return
+		}
+		if len(pending) > 64<<10 {
+			pending = nil // written by somebody else
 		}
 	}
 }
@@ -219,6 +229,10 @@ func (sh *shell) readReports(f *os.File) {
 func (sh *shell) parse(line string) bool {
 	status, rest, ok := strings.Cut(line, " ")
 	if !ok {
+		return false
+	}
+	if status == "+" {
+		sh.begun = sh.begun || rest == strconv.Itoa(sh.sequence)
 		return false
 	}
 	sequence, dir, ok := strings.Cut(rest, " ")
@@ -245,6 +259,7 @@ func (sh *shell) send(text string) error {
 		return err
 	}
 	sh.sequence++
+	sh.begun = false
 	_, err := fmt.Fprintf(sh.stdin, command, sh.status, sh.sequence)
 	return err
 }
@@ -267,14 +282,19 @@ func (sh *shell) drain() {
 	}
 }
 
+// end ends a shell that can report no more, and returns when it is gone.
+func (sh *shell) end() {
+	_ = syscall.Kill(sh.proc.pid, syscall.SIGKILL)
+	<-sh.proc.done
+}
+
 // close ends the shell. What it started in the background lives on.
 func (sh *shell) close() {
 	if sh.stdin != nil {
 		_ = sh.stdin.Close()
 	}
 	if sh.proc != nil {
-		_ = syscall.Kill(sh.proc.pid, syscall.SIGKILL)
-		<-sh.proc.done
+		sh.end()
 	}
 	for _, f := range []*os.File{sh.action, sh.mirror, sh.out, sh.master} {
 		if f != nil {
