@@ -211,7 +211,7 @@ func TestJSONKeysOfAResult(t *testing.T) {
 	if err := json.Unmarshal(text, &got); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range strings.Fields("task agent model seed exit_status steps scores baseline best submission reward cost_usd tokens_in tokens_out seconds mode variant task_version primary_metric direction interrupted") {
+	for key := range strings.FieldsSeq("task agent model seed exit_status steps scores baseline best submission reward cost_usd tokens_in tokens_out seconds mode variant task_version primary_metric direction interrupted") {
 		if _, ok := got[key]; !ok {
 			t.Errorf("an empty result lacks the key %q: %s", key, text)
 		}

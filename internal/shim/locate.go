@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"mlgym/internal/cachedir"
 )
@@ -98,7 +100,7 @@ func find(env, name string) (string, error) {
 
 // fingerprint is cheap: it looks at sizes and times, not at contents.
 func fingerprint(sources map[string]string) (string, error) {
-	key := ""
+	var key strings.Builder
 	for _, name := range []string{Name, "ruff"} {
 		path, ok := sources[name]
 		if !ok {
@@ -108,9 +110,9 @@ func fingerprint(sources map[string]string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		key += fmt.Sprintf("%s%x-%x-", name[:1], info.Size(), info.ModTime().UnixNano())
+		fmt.Fprintf(&key, "%s%x-%x-", name[:1], info.Size(), info.ModTime().UnixNano())
 	}
-	return key + fmt.Sprint(len(commands)), nil
+	return key.String() + strconv.Itoa(len(commands)), nil
 }
 
 // install fills a folder beside the target and renames it into place, so that
