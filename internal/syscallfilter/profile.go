@@ -1,6 +1,6 @@
-// Package syscallfilter is the filter of system calls that runtimes which take
-// one in the form of the OCI runtime specification (runc, crun, Docker) are
-// given for a sandbox.
+// Package syscallfilter is the filter of system calls that every sandbox gets:
+// [Profile] in the form of the OCI runtime specification (runc, crun, gVisor,
+// Docker), [Program] in the kernel's own (bubblewrap).
 package syscallfilter
 
 import (
@@ -23,6 +23,8 @@ var refused = []string{
 	// keys, BPF, performance counters, page faults, asynchronous rings
 	"add_key", "request_key", "keyctl", "bpf", "perf_event_open", "userfaultfd",
 	"io_uring_setup", "io_uring_enter", "io_uring_register", "fanotify_init", "lookup_dcookie",
+	// memory that no process holds, so that ending processes would not free it
+	"shmget", "msgget",
 	// the machine
 	"reboot", "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "create_module",
 	"syslog", "acct", "settimeofday", "stime", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname",
@@ -75,10 +77,13 @@ func Profile() *specs.LinuxSeccomp {
 	}
 	// Sockets that reach past a network namespace: virtual machines' and the
 	// kernel's cryptography; raw packets need capabilities and are gone anyway.
-	for _, family := range []uint64{unix.AF_VSOCK, unix.AF_ALG, unix.AF_PACKET, unix.AF_KEY, unix.AF_BLUETOOTH, unix.AF_CAN, unix.AF_TIPC, unix.AF_RDS} {
+	for _, family := range []uint64{unix.AF_VSOCK, unix.AF_ALG, unix.AF_PACKET, unix.AF_KEY, unix.AF_BLUETOOTH, unix.AF_CAN, unix.AF_TIPC, unix.AF_RDS,
+		unix.AF_RXRPC, unix.AF_SMC, unix.AF_XDP, unix.AF_QIPCRTR, unix.AF_NFC, unix.AF_IEEE802154, unix.AF_KCM} {
 		filter.Syscalls = append(filter.Syscalls, specs.LinuxSyscall{
 			Names: []string{"socket", "socketpair"}, Action: specs.ActErrno, ErrnoRet: &eafnosupport,
-			Args: []specs.LinuxSeccompArg{{Index: 0, Value: family, Op: specs.OpEqualTo}},
+			// The kernel looks at the lower half only, so what a program writes
+			// into the upper one must not matter here either.
+			Args: []specs.LinuxSeccompArg{{Index: 0, Value: 0xffffffff, ValueTwo: family, Op: specs.OpMaskedEqual}},
 		})
 	}
 	return filter

@@ -69,6 +69,13 @@ for family in (40, 38, 17, 15, 44):
         except OSError as e:
             if e.errno != 97:
                 print(family, kind, e)
+import ctypes, errno
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.argtypes = [ctypes.c_long] * 4
+socket_call = {"x86_64": 41, "aarch64": 198}[__import__("platform").machine()]
+for family in (40, 38):
+    if libc.syscall(socket_call, family | 1 << 32, 1, 0) >= 0 or ctypes.get_errno() != errno.EAFNOSUPPORT:
+        print("opened", family, "with a dirty upper half", ctypes.get_errno())
 socket.socket(socket.AF_INET), socket.socket(socket.AF_INET6), socket.socketpair()
 print("done")
 `)

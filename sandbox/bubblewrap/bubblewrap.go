@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mlgym/internal/shim"
+	"mlgym/internal/syscallfilter"
 	"mlgym/sandbox"
 )
 
@@ -77,7 +78,7 @@ func (d *Driver) prepare() error {
 		if d.etcDir, d.prepErr = etc(); d.prepErr != nil {
 			return
 		}
-		if d.filter, d.prepErr = filter(); d.prepErr != nil {
+		if d.filter, d.prepErr = syscallfilter.Program(syscallfilter.Profile()); d.prepErr != nil {
 			return
 		}
 		d.forks = make(chan func())
