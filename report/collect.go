@@ -1,0 +1,253 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"mlgym/trajectory/mlgym"
+)
+
+// Options choose what is collected.
+type Options struct {
+	// Catalog of tasks and models; nil means [MLGymBench].
+	Catalog *Catalog
+	// Models and Tasks take part in this order; empty means those of the
+	// catalogue, in its order, of which there are runs.
+	Models, Tasks []string
+	// Progress, if not nil, is told now and then how many runs of all that
+	// were found are read.
+	Progress func(done, all int)
+}
+
+// UnknownError says that a name was asked for which nothing has.
+type UnknownError struct {
+	What, Name string
+	Known      []string
+}
+
+func (e *UnknownError) Error() string {
+	if len(e.Known) == 0 {
+		return fmt.Sprintf("no %s is named %q", e.What, e.Name)
+	}
+	return fmt.Sprintf("no %s is named %q; there are %s", e.What, e.Name, strings.Join(e.Known, ", "))
+}
+
+// Collect reads the runs at and below the given folders.
+func Collect(ctx context.Context, roots []string, o Options) (*Study, error) {
+	catalog := o.Catalog
+	if catalog == nil {
+		catalog = MLGymBench()
+	}
+	var entries []mlgym.Entry
+	var excluded []Exclusion
+	for _, root := range roots {
+		found, problems, err := mlgym.Find(root)
+		if err != nil {
+			return nil, fmt.Errorf("runs in %s: %w", root, err)
+		}
+		entries = append(entries, found...)
+		for _, p := range problems {
+			excluded = append(excluded, Exclusion{p.Path, p.Note})
+		}
+	}
+	models, err := chooseModels(catalog, o.Models, entries)
+	if err != nil {
+		return nil, err
+	}
+	tasks, err := chooseTasks(catalog, o.Tasks, entries)
+	if err != nil {
+		return nil, err
+	}
+	s := NewStudy(catalog, models, tasks)
+	s.Excluded = excluded
+	done := 0
+	err = mlgym.Read(ctx, entries, mlgym.Options{Want: mlgym.FieldHead}, beginRun, func(r *mlgym.Run, steps *stepCounts) error {
+		s.addMLGym(r, steps)
+		done++
+		if o.Progress != nil && (done%256 == 0 || done == len(entries)) {
+			o.Progress(done, len(entries))
+		}
+		return nil
+	})
+	return s, err
+}
+
+func chooseModels(c *Catalog, asked []string, entries []mlgym.Entry) ([]Model, error) {
+	present := make(map[string]bool)
+	for _, e := range entries {
+		present[e.Name.Model] = true
+	}
+	var models []Model
+	if len(asked) > 0 {
+		for _, id := range asked {
+			m, known := c.Model(id)
+			if !known && !present[id] {
+				var names []string
+				for _, m := range c.Models {
+					names = append(names, m.ID)
+				}
+				return nil, &UnknownError{"model", id, names}
+			}
+			if slices.ContainsFunc(models, func(have Model) bool { return have.ID == id }) {
+				return nil, fmt.Errorf("model %s is in the list twice", id)
+			}
+			models = append(models, m)
+		}
+		return models, nil
+	}
+	for _, m := range c.Models {
+		if present[m.ID] && !m.Unlisted {
+			models = append(models, m)
+		}
+	}
+	if len(models) > 0 {
+		return models, nil
+	}
+	// Nothing of the published list: whatever there is.
+	for _, id := range sortedKeys(present) {
+		m, _ := c.Model(id)
+		models = append(models, m)
+	}
+	return models, nil
+}
+
+func chooseTasks(c *Catalog, asked []string, entries []mlgym.Entry) ([]Task, error) {
+	var tasks []Task
+	for _, id := range asked {
+		t, ok := c.Task(id)
+		if !ok {
+			var names []string
+			for _, t := range c.Tasks {
+				names = append(names, t.ID)
+			}
+			return nil, &UnknownError{"declared task", id, names}
+		}
+		if slices.ContainsFunc(tasks, func(have Task) bool { return have.ID == id }) {
+			return nil, fmt.Errorf("task %s is in the list twice", id)
+		}
+		tasks = append(tasks, t)
+	}
+	if len(asked) > 0 {
+		return tasks, nil
+	}
+	present := make(map[string]bool)
+	for _, e := range entries {
+		present[e.Name.Task] = true
+	}
+	for _, t := range c.Tasks {
+		if present[t.ID] {
+			tasks = append(tasks, t)
+		}
+	}
+	return tasks, nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// stepCounts is what is kept of the steps of a run while it is read.
+type stepCounts struct {
+	mlgym, corrected [groupCount]int
+	groups           []Group
+	seconds          float64
+	// graded are the steps that were answered with a score, end the last step.
+	graded []Evaluation
+	end    Evaluation
+}
+
+// scoreMark stands in what MLGym answers to a validation that succeeded.
+var scoreMark = []byte("Evaluation Score: {")
+
+func beginRun(mlgym.Entry) (*stepCounts, func(*mlgym.Step) error) {
+	c := &stepCounts{groups: make([]Group, 0, 52)}
+	return c, func(st *mlgym.Step) error {
+		g := GroupMLGym(st.Action)
+		c.mlgym[g]++
+		c.corrected[GroupCorrected(st.Action)]++
+		c.groups = append(c.groups, g)
+		c.seconds += st.Seconds
+		c.end = Evaluation{Step: st.Number, Seconds: c.seconds, Tokens: math.NaN(), USD: math.NaN()}
+		if bytes.Contains(st.Observation, scoreMark) && bytes.Contains(st.Action, []byte("validate")) {
+			c.graded = append(c.graded, c.end)
+		}
+		return nil
+	}
+}
+
+// addMLGym takes in a run of MLGym's.
+func (s *Study) addMLGym(r *mlgym.Run, steps *stepCounts) {
+	run := &Run{
+		ID: r.Folder, Path: r.Path, Model: r.Name.Model, Task: r.Name.Task, Number: r.Name.Run,
+		ResultsExist: r.ResultsExist, HasRecord: r.HasTraj && r.Trailer.HasTrajectory, USD: math.NaN(),
+	}
+	// One evaluation more than validations that were answered with a score is
+	// the one made of the submission, at the end.
+	graded := steps.graded
+	if len(r.Results.Attempts) == len(graded)+1 {
+		graded = append(graded, steps.end)
+	}
+	for i, scores := range r.Results.Attempts {
+		e := Evaluation{Metrics: metrics(scores), Seconds: math.NaN(), Tokens: math.NaN(), USD: math.NaN()}
+		if len(graded) == len(r.Results.Attempts) {
+			e.Step, e.Seconds = graded[i].Step, graded[i].Seconds
+		}
+		run.Attempts = append(run.Attempts, e)
+	}
+	run.Baseline.Metrics = metrics(r.Results.Baseline)
+	if run.HasRecord {
+		var status, last *string
+		if r.Trailer.HasExitStatus {
+			status = &r.Trailer.ExitStatus
+		}
+		if r.Trailer.HasLastAction {
+			last = &r.Trailer.LastAction
+		}
+		run.ExitKey = ExitKey(status, last)
+		run.Actions, run.CorrectedActions, run.ActionSteps = steps.mlgym, steps.corrected, steps.groups
+		u := r.Trailer.Usage
+		// The sister task's records are never part of the cost.
+		run.HasTokens = u.HasTokens && !strings.Contains(r.Name.Task, "rlMountainCarContinuousReinforce")
+		run.TokensIn, run.TokensOut, run.APICalls, run.USD = u.TokensSent, u.TokensReceived, u.APICalls, u.RecordedCostTotal
+	}
+	if r.Path != "" {
+		run.Path = filepath.Clean(r.Path)
+	}
+	before := len(s.Rows)
+	s.Add(run)
+	if len(s.Rows) == before {
+		return
+	}
+	for _, p := range r.Problems {
+		switch {
+		case p.Missing && p.File == mlgym.ResultsFile:
+			s.note(p.Path, "is missing; the run gives no score and counts as failed")
+		case p.Missing:
+			s.note(p.Path, "is missing; the run is left out of exits, actions, cost and failures")
+		case p.Broken && p.File == mlgym.ResultsFile:
+			s.note(p.Path, "cannot be read (%s); the run gives no score and counts as failed", p.Note)
+		case p.Broken:
+			s.note(p.Path, "cannot be read (%s); the run is left out of exits, actions, cost and failures", p.Note)
+		default:
+			s.note(p.Path, "%s", p.Note)
+		}
+	}
+}
+
+func metrics(scores mlgym.Scores) []Metric {
+	out := make([]Metric, len(scores))
+	for i, m := range scores {
+		out[i] = Metric{m.Name, Number(m.Value)}
+	}
+	return out
+}
