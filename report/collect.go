@@ -159,7 +159,7 @@ func sortedKeys[V any](m map[string]V) []string {
 // stepCounts is what is kept of the steps of a run while it is read.
 type stepCounts struct {
 	mlgym, corrected [groupCount]int
-	groups           []Group
+	groups, firsts   []Group
 	seconds          float64
 	// graded are the steps that were answered with a score, end the last step.
 	graded []Evaluation
@@ -174,8 +174,9 @@ func beginRun(mlgym.Entry) (*stepCounts, func(*mlgym.Step) error) {
 	return c, func(st *mlgym.Step) error {
 		g := GroupMLGym(st.Action)
 		c.mlgym[g]++
-		c.corrected[GroupCorrected(st.Action)]++
-		c.groups = append(c.groups, g)
+		first := GroupCorrected(st.Action)
+		c.corrected[first]++
+		c.groups, c.firsts = append(c.groups, g), append(c.firsts, first)
 		c.seconds += st.Seconds
 		c.end = Evaluation{Step: st.Number, Seconds: c.seconds, Tokens: math.NaN(), USD: math.NaN()}
 		if bytes.Contains(st.Observation, scoreMark) && bytes.Contains(st.Action, []byte("validate")) {
@@ -215,6 +216,7 @@ func (s *Study) addMLGym(r *mlgym.Run, steps *stepCounts) {
 		}
 		run.ExitKey = ExitKey(status, last)
 		run.Actions, run.CorrectedActions, run.ActionSteps = steps.mlgym, steps.corrected, steps.groups
+		run.CorrectedSteps = steps.firsts
 		u := r.Trailer.Usage
 		// The sister task's records are never part of the cost.
 		run.HasTokens = u.HasTokens && !strings.Contains(r.Name.Task, "rlMountainCarContinuousReinforce")

@@ -55,7 +55,7 @@ type ActionCounts struct {
 	Groups   Counts   `json:"counts"`
 	PerModel CountsBy `json:"per_model"`
 	PerTask  CountsBy `json:"per_task"`
-	// PerStep is indexed by step number − 1; published definition only.
+	// PerStep is indexed by step number − 1.
 	PerStep []Counts `json:"per_step,omitempty"`
 }
 
@@ -159,10 +159,11 @@ func actions(s *Study, d Definition) ActionCounts {
 			a.PerModel.add(r.Model, name, n)
 			a.PerTask.add(r.Task, name, n)
 		}
+		steps := r.actionSteps
 		if d == Corrected {
-			continue
+			steps = r.correctedSteps
 		}
-		for i, g := range r.actionSteps {
+		for i, g := range steps {
 			if i == len(a.PerStep) {
 				a.PerStep = append(a.PerStep, Counts{})
 			}

@@ -58,12 +58,12 @@ type Run struct {
 	// ExitKey is the recorded end, see [ExitKey]; meaningless without a record.
 	ExitKey string
 	// Actions counts the steps of each group in both definitions;
-	// ActionSteps has the published group of each step.
-	Actions, CorrectedActions [groupCount]int
-	ActionSteps               []Group
-	HasTokens                 bool
-	TokensIn, TokensOut       float64
-	APICalls                  float64
+	// the lists of steps have the group of each step.
+	Actions, CorrectedActions   [groupCount]int
+	ActionSteps, CorrectedSteps []Group
+	HasTokens                   bool
+	TokensIn, TokensOut         float64
+	APICalls                    float64
 	// USD is the recorded cost, NaN if none was; the published evaluation
 	// ignores it.
 	USD float64
@@ -103,14 +103,14 @@ type Row struct {
 	// Verdict of the audit, empty if there was none.
 	Verdict string `json:"verdict,omitempty"`
 
-	task          int
-	baselineGiven bool
-	bestMetrics   []Metric
-	lastMetrics   []Metric
-	curve         []Point
-	actions       [groupCount]int
-	corrected     [groupCount]int
-	actionSteps   []Group
+	task                        int
+	baselineGiven               bool
+	bestMetrics                 []Metric
+	lastMetrics                 []Metric
+	curve                       []Point
+	actions                     [groupCount]int
+	corrected                   [groupCount]int
+	actionSteps, correctedSteps []Group
 }
 
 // Point is one improvement of a run's best score.
@@ -144,7 +144,7 @@ type Study struct {
 	Notes    []Note
 
 	names map[string]string
-	ids   map[string]bool
+	seen  map[string]bool
 	cond  map[string]string
 }
 
@@ -152,7 +152,7 @@ type Study struct {
 func NewStudy(c *Catalog, models []Model, tasks []Task) *Study {
 	return &Study{
 		Catalog: c, Models: models, Tasks: tasks,
-		names: make(map[string]string), ids: make(map[string]bool), cond: make(map[string]string),
+		names: make(map[string]string), seen: make(map[string]bool), cond: make(map[string]string),
 	}
 }
 
@@ -183,7 +183,7 @@ func (s *Study) model(id string) int {
 func (s *Study) Add(run *Run) {
 	t := slices.IndexFunc(s.Tasks, func(t Task) bool { return t.ID == run.Task })
 	switch {
-	case s.ids[run.ID]:
+	case s.seen[run.ID]:
 		s.exclude(run.Path, "run %s is there twice; the first one counts", run.ID)
 		return
 	case s.model(run.Model) < 0:
@@ -203,7 +203,7 @@ func (s *Study) Add(run *Run) {
 		return
 	}
 	s.cond[run.Task] = s.intern(run.Conditions)
-	s.ids[run.ID] = true
+	s.seen[run.ID] = true
 	s.Rows = append(s.Rows, s.reduce(run, t))
 }
 
@@ -263,7 +263,7 @@ func (s *Study) reduce(run *Run, task int) *Row {
 	row.Steps = len(run.ActionSteps)
 	row.ExitKey = s.intern(run.ExitKey)
 	row.actions, row.corrected = run.Actions, run.CorrectedActions
-	row.actionSteps = slices.Clone(run.ActionSteps)
+	row.actionSteps, row.correctedSteps = slices.Clone(run.ActionSteps), slices.Clone(run.CorrectedSteps)
 	row.Actions = make(map[string]int)
 	for g, n := range run.Actions {
 		if n > 0 {
