@@ -15,8 +15,11 @@ type Table struct {
 	Definition         Definition
 	Header             []string
 	Rows               [][]string
-	// Numeric says which columns are aligned to the right.
-	Text int // the number of leading columns that are text
+
+	// Text is the number of leading columns that hold text.
+	Text int
+	// Strong cells, by row and column, stand out.
+	Strong map[[2]int]bool
 }
 
 // WriteCSV writes the table as comma-separated values, lines ending in \n.
