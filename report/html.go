@@ -62,7 +62,11 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 			if f.Definition == Corrected {
 				folder = path.Join(folder, string(Corrected))
 			}
-			fmt.Fprintf(bw, "\n![%s (definitions: %s)](%s.svg)\n", f.Title, f.Definition, path.Join(folder, f.Name))
+			title := f.Title
+			if f.Definition != "" {
+				title += " (definitions: " + definitionText[f.Definition] + ")"
+			}
+			fmt.Fprintf(bw, "\n![%s](%s.svg)\n", title, path.Join(folder, f.Name))
 		}
 		for _, t := range s.Tables {
 			title := t.Title

@@ -293,5 +293,4 @@ func (r *Report) exclusionTables() []*Table {
 	return tables
 }
 
-func (r *Report) statisticsSections(func(names ...string) []*Figure) []section { return nil }
-func (r *Report) auditSections() []section                                     { return nil }
+func (r *Report) auditSections() []section { return nil }

@@ -177,7 +177,7 @@ func (r *Report) allFigures() []*Figure {
 	for _, d := range r.order {
 		out = append(out, r.Figures(d)...)
 	}
-	return out
+	return append(out, r.statisticsFigures()...)
 }
 
 func (r *Report) allTables() []*Table {
@@ -185,5 +185,6 @@ func (r *Report) allTables() []*Table {
 	for _, d := range r.order {
 		out = append(out, r.Tables(d)...)
 	}
-	return append(out, r.SummaryTables()...)
+	out = append(out, r.SummaryTables()...)
+	return append(out, r.statisticsTables()...)
 }

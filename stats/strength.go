@@ -17,7 +17,7 @@ type Tiers [][]int
 // maxRounds and tolerance end the iterations.
 const (
 	maxRounds = 10000
-	tolerance = 1e-12
+	tolerance = 1e-9
 )
 
 // PlackettLuce fits the model in which an order arises by choosing the best of
@@ -142,18 +142,17 @@ func mm(n int, wins []float64, prior float64, weigh func(strength, weight []floa
 				continue
 			}
 			next := w / g
-			moved = max(moved, math.Abs(math.Log(next/strength[i])))
+			moved = max(moved, math.Abs(next-strength[i])/strength[i])
 			strength[i] = next
 		}
 		if prior <= 0 {
 			// Only ratios matter; keep them from drifting.
-			mean := 0.0
+			sum := 0.0
 			for _, s := range strength {
-				mean += math.Log(s)
+				sum += s
 			}
-			scale := math.Exp(-mean / float64(n))
 			for i := range strength {
-				strength[i] *= scale
+				strength[i] *= float64(n) / sum
 			}
 		}
 		if moved < tolerance {

@@ -1,0 +1,4 @@
+package report
+
+// AuditSummary is what an audit adds to a report.
+type AuditSummary struct{}
