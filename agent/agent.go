@@ -46,7 +46,9 @@ type Exchange struct {
 
 // Resumer is an Agent that can be brought to the state it had after the given
 // turns and observations (observations[i] is what turns[i] led to), so that a
-// cut episode can go on.
+// cut episode can go on. The next call of Act is given the last of the
+// observations once more (first, where there are no turns), as it would have
+// been without the cut, so Resume must not show it to the model by itself.
 type Resumer interface {
 	Resume(ctx context.Context, first gym.Observation, turns []Turn, observations []gym.Observation) error
 }

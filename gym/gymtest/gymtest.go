@@ -1,0 +1,338 @@
+// Package gymtest is the conformance suite of [gym.Env]. Every environment,
+// and every wrapper around one, passes it.
+//
+//	func TestConformance(t *testing.T) {
+//		gymtest.Run(t, gymtest.Suite{
+//			New:    func(t *testing.T) gym.Env { … },
+//			Action: gym.Action{Command: "true"},
+//			End:    gym.Action{Command: "submit"},
+//		})
+//	}
+package gymtest
+
+import (
+	"context"
+	"errors"
+	"math"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"mlgym/gym"
+)
+
+// Suite says how the environment under test is made and what it can be asked.
+type Suite struct {
+	// New makes a fresh environment. The suite closes it.
+	New func(t *testing.T) gym.Env
+	// Action does something harmless and does not end the episode.
+	Action gym.Action
+	// Mistake is an action that fails through a fault of the agent, such as a
+	// command that does not exist. Zero: the tests of it are skipped.
+	Mistake gym.Action
+	// End terminates the episode. Zero: the tests of it are skipped.
+	End gym.Action
+	// Slow takes minutes unless it is interrupted. Zero: the tests of it are
+	// skipped.
+	Slow gym.Action
+	// Patience is how long an interrupted call may take to return; 0 means
+	// 30 s. It is a bound for hangs, not a measurement.
+	Patience time.Duration
+}
+
+// Run runs the suite.
+func Run(t *testing.T, s Suite) {
+	t.Helper()
+	if s.Patience == 0 {
+		s.Patience = 30 * time.Second
+	}
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, Suite)
+	}{
+		{"reset gives the first observation", testReset},
+		{"the same seed gives the same statement", testSeed},
+		{"step before reset is refused", testStepBeforeReset},
+		{"steps are counted", testSteps},
+		{"an empty action is no fault", testEmptyAction},
+		{"a mistake is an observation", testMistake},
+		{"the end is told and nothing follows", testEnd},
+		{"reset begins a further episode", testSecondEpisode},
+		{"finish ends the episode for its cause", testFinish},
+		{"close is idempotent", testClose},
+		{"close before reset", testCloseFirst},
+		{"close ends a running step", testCloseDuringStep},
+		{"a cancelled context ends a running step", testCancel},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, s) })
+	}
+}
+
+// seed of all episodes but those that ask for another.
+const seed = 7
+
+func (s Suite) start(t *testing.T) gym.Env {
+	t.Helper()
+	env := s.New(t)
+	t.Cleanup(func() {
+		if err := env.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return env
+}
+
+func (s Suite) reset(t *testing.T) gym.Env {
+	t.Helper()
+	env := s.start(t)
+	resetEnv(t, env)
+	return env
+}
+
+func resetEnv(t *testing.T, env gym.Env) gym.Observation {
+	t.Helper()
+	obs, err := env.Reset(t.Context(), gym.ResetOptions{Seed: seed})
+	if err != nil {
+		t.Fatalf("Reset: %v", err)
+	}
+	checkObservation(t, obs)
+	return obs
+}
+
+func step(t *testing.T, env gym.Env, a gym.Action) gym.Transition {
+	t.Helper()
+	transition, err := env.Step(t.Context(), a)
+	if err != nil {
+		t.Fatalf("Step(%+v): %v", a, err)
+	}
+	CheckTransition(t, transition)
+	return transition
+}
+
+// CheckTransition reports what every transition must hold.
+func CheckTransition(t *testing.T, tr gym.Transition) {
+	t.Helper()
+	checkObservation(t, tr.Observation)
+	if math.IsNaN(tr.Reward) || math.IsInf(tr.Reward, 0) {
+		t.Errorf("reward is %v, want a finite number", tr.Reward)
+	}
+	if tr.Terminated && tr.Truncated {
+		t.Error("terminated and truncated are both true")
+	}
+	if tr.Done() == tr.Info.ExitStatus.IsZero() {
+		t.Errorf("done is %v and the exit status is %q; it must be set exactly at the end", tr.Done(), tr.Info.ExitStatus)
+	}
+	if text := tr.Info.ExitStatus.String(); text != "" {
+		if _, err := gym.ParseExitStatus(text); err != nil {
+			t.Errorf("exit status: %v", err)
+		}
+	}
+	if tr.Info.Seconds < 0 {
+		t.Errorf("the step took %v s", tr.Info.Seconds)
+	}
+	for i, e := range tr.Info.Evaluations {
+		checkEvaluation(t, i, e)
+	}
+}
+
+func checkObservation(t *testing.T, obs gym.Observation) {
+	t.Helper()
+	if !utf8.ValidString(obs.Text) {
+		t.Errorf("the observation is not valid UTF-8: %q", obs.Text)
+	}
+	if obs.Step < 0 || obs.StepsLeft < -1 {
+		t.Errorf("the observation has step %d and %d steps left", obs.Step, obs.StepsLeft)
+	}
+}
+
+func checkEvaluation(t *testing.T, i int, e gym.Evaluation) {
+	t.Helper()
+	if e.Kind != gym.Validate && e.Kind != gym.Submit {
+		t.Errorf("evaluation %d has kind %q", i, e.Kind)
+	}
+	if scored := e.Problem == gym.Scored; scored == (len(e.Scores) == 0) {
+		t.Errorf("evaluation %d has problem %q and %d scores; it must have one or the other", i, e.Problem, len(e.Scores))
+	}
+	for name, x := range e.Scores {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			t.Errorf("evaluation %d: %s is %v, want a finite number", i, name, x)
+		}
+	}
+}
+
+func testReset(t *testing.T, s Suite) {
+	obs := resetEnv(t, s.start(t))
+	if obs.Step != 0 {
+		t.Errorf("step after Reset is %d, want 0", obs.Step)
+	}
+	if obs.Text == "" {
+		t.Error("Reset gives no task statement")
+	}
+}
+
+func testSeed(t *testing.T, s Suite) {
+	first := resetEnv(t, s.start(t))
+	second := resetEnv(t, s.start(t))
+	if first != second {
+		t.Errorf("two resets with seed %d differ:\n%+v\n%+v", seed, first, second)
+	}
+}
+
+func testStepBeforeReset(t *testing.T, s Suite) {
+	wantRefused(t, s.start(t), s.Action, "before Reset")
+}
+
+func wantRefused(t *testing.T, env gym.Env, a gym.Action, when string) {
+	t.Helper()
+	if _, err := env.Step(t.Context(), a); err == nil {
+		t.Errorf("Step %s: no error, want one", when)
+	} else if err.Error() == "" {
+		t.Errorf("Step %s: the error says nothing", when)
+	}
+}
+
+func testSteps(t *testing.T, s Suite) {
+	env := s.start(t)
+	before := resetEnv(t, env)
+	for n := 1; n <= 2; n++ {
+		tr := step(t, env, s.Action)
+		if tr.Done() {
+			t.Fatalf("step %d ended the episode: %s", n, tr.Info.ExitStatus)
+		}
+		if tr.Observation.Step != n {
+			t.Errorf("observation after step %d says step %d", n, tr.Observation.Step)
+		}
+		if left := tr.Observation.StepsLeft; before.StepsLeft >= 0 && left != before.StepsLeft-1 {
+			t.Errorf("steps left went from %d to %d", before.StepsLeft, left)
+		}
+		before = tr.Observation
+	}
+}
+
+func testEmptyAction(t *testing.T, s Suite) {
+	step(t, s.reset(t), gym.Action{})
+}
+
+func testMistake(t *testing.T, s Suite) {
+	if s.Mistake.IsZero() {
+		t.Skip("the suite names no mistake")
+	}
+	env := s.reset(t)
+	if tr := step(t, env, s.Mistake); tr.Done() || tr.Observation.Text == "" && tr.Info.ExitCode == 0 {
+		t.Errorf("a mistake led to %+v; want a transition that tells of it and goes on", tr)
+	}
+	step(t, env, s.Action)
+}
+
+func testEnd(t *testing.T, s Suite) {
+	if s.End.IsZero() {
+		t.Skip("the suite names no action that ends the episode")
+	}
+	env := s.reset(t)
+	if tr := step(t, env, s.End); !tr.Terminated {
+		t.Errorf("the end is not terminated: %+v", tr)
+	}
+	wantRefused(t, env, s.Action, "after the end")
+}
+
+func testSecondEpisode(t *testing.T, s Suite) {
+	env := s.reset(t)
+	step(t, env, s.Action)
+	if !s.End.IsZero() {
+		step(t, env, s.End)
+	}
+	if obs := resetEnv(t, env); obs.Step != 0 {
+		t.Errorf("step after a second Reset is %d, want 0", obs.Step)
+	}
+	if tr := step(t, env, s.Action); tr.Observation.Step != 1 {
+		t.Errorf("first step of the second episode is %d", tr.Observation.Step)
+	}
+}
+
+func testFinish(t *testing.T, s Suite) {
+	env := s.reset(t)
+	finisher, ok := env.(gym.Finisher)
+	if !ok {
+		t.Skip("the environment is no gym.Finisher")
+	}
+	step(t, env, s.Action)
+	tr, err := finisher.Finish(t.Context(), gym.CauseSteps)
+	if errors.Is(err, gym.ErrNoFinish) {
+		t.Skip("the wrapped environment is no gym.Finisher")
+	}
+	if err != nil {
+		t.Fatalf("Finish: %v", err)
+	}
+	CheckTransition(t, tr)
+	if !tr.Truncated || tr.Info.ExitStatus.Cause != gym.CauseSteps {
+		t.Errorf("Finish(%s): truncated %v, exit status %q", gym.CauseSteps, tr.Truncated, tr.Info.ExitStatus)
+	}
+	wantRefused(t, env, s.Action, "after Finish")
+}
+
+func testClose(t *testing.T, s Suite) {
+	env := s.reset(t)
+	for range 2 {
+		if err := env.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+	wantRefused(t, env, s.Action, "after Close")
+	if _, err := env.Reset(t.Context(), gym.ResetOptions{Seed: seed}); err == nil {
+		t.Error("Reset after Close: no error, want one")
+	}
+}
+
+func testCloseFirst(t *testing.T, s Suite) {
+	if err := s.start(t).Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}
+
+func testCloseDuringStep(t *testing.T, s Suite) {
+	if s.Slow.IsZero() {
+		t.Skip("the suite names no slow action")
+	}
+	env := s.reset(t)
+	s.interrupted(t, env, t.Context(), func() {
+		if err := env.Close(); err != nil {
+			t.Errorf("Close during Step: %v", err)
+		}
+	})
+}
+
+func testCancel(t *testing.T, s Suite) {
+	if s.Slow.IsZero() {
+		t.Skip("the suite names no slow action")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s.interrupted(t, s.reset(t), ctx, cancel)
+}
+
+// headStart lets the slow action really start before it is interrupted. The
+// test is right for any interleaving; this makes the interesting one likely.
+const headStart = 100 * time.Millisecond
+
+func (s Suite) interrupted(t *testing.T, env gym.Env, ctx context.Context, interrupt func()) {
+	t.Helper()
+	returned := make(chan error, 1)
+	go func() {
+		_, err := env.Step(ctx, s.Slow)
+		returned <- err
+	}()
+	select {
+	case err := <-returned:
+		t.Fatalf("the slow action ended by itself: %v", err)
+	case <-time.After(headStart):
+	}
+	interrupt()
+	select {
+	case err := <-returned:
+		if err == nil {
+			t.Error("the interrupted Step returned no error, want one")
+		}
+	case <-time.After(s.Patience):
+		t.Errorf("the interrupted Step did not return within %v", s.Patience)
+	}
+}

@@ -1,0 +1,200 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"mlgym/tool"
+)
+
+// jobs implements [tool.Jobs]: programs in the background that outlive the
+// action that started them and that no deadline of an action ends.
+type jobs struct {
+	reaper *reaper
+	env    []string
+
+	mu   sync.Mutex
+	list []*job
+}
+
+// job is one of them.
+type job struct {
+	id      int
+	command string
+	dir     string
+	began   time.Time
+	since   mark
+	child   *child
+	out     *collector
+	pipe    *os.File
+
+	mu    sync.Mutex
+	ended time.Time
+	done  chan struct{} // closed when it ended and its output was read
+}
+
+// jobOutput bounds what is kept of a job's output.
+const jobOutput = 256 << 10
+
+func newJobs(r *reaper, env []string) *jobs { return &jobs{reaper: r, env: env} }
+
+// Start implements [tool.Jobs].
+func (j *jobs) Start(_ context.Context, command, dir string) (tool.Job, error) {
+	out, in, err := os.Pipe()
+	if err != nil {
+		return tool.Job{}, err
+	}
+	defer in.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		_ = out.Close()
+		return tool.Job{}, err
+	}
+	defer null.Close()
+	b := &job{command: command, dir: dir, began: time.Now(), since: now(), out: newCollector(jobOutput), pipe: out, done: make(chan struct{})}
+	attr := &syscall.ProcAttr{Dir: dir, Env: j.env, Files: []uintptr{null.Fd(), in.Fd(), in.Fd()}}
+	b.child, err = j.reaper.start([]string{"bash", "--noprofile", "--norc", "-c", command}, attr)
+	if err != nil {
+		_ = out.Close()
+		return tool.Job{}, err
+	}
+	j.mu.Lock()
+	j.list = append(j.list, b)
+	b.id = len(j.list)
+	j.mu.Unlock()
+	go b.read()
+	return b.state(), nil
+}
+
+// read collects the output and notes the end. What the job left behind may
+// hold its output open for ever; the job has ended all the same.
+func (b *job) read() {
+	copied := make(chan struct{})
+	go func() {
+		defer close(copied)
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := b.pipe.Read(buf)
+			_, _ = b.out.Write(buf[:n])
+			if err != nil {
+				return
+			}
+		}
+	}()
+	<-b.child.done
+	b.mu.Lock()
+	b.ended = time.Now()
+	b.mu.Unlock()
+	timer := time.NewTimer(settle)
+	defer timer.Stop()
+	select {
+	case <-copied:
+	case <-timer.C:
+	}
+	close(b.done)
+	<-copied
+	_ = b.pipe.Close()
+}
+
+func (b *job) state() tool.Job {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := tool.Job{ID: b.id, Command: b.command, Dir: b.dir, Running: b.ended.IsZero(), OutputBytes: b.out.written()}
+	if s.Running {
+		s.Elapsed = time.Since(b.began)
+	} else {
+		s.Elapsed = b.ended.Sub(b.began)
+		s.ExitCode, _ = exitOf(b.child.status)
+	}
+	return s
+}
+
+func (j *jobs) find(id int) (*job, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if id < 1 || id > len(j.list) {
+		return nil, fmt.Errorf("job %d: %w", id, tool.ErrNoJob)
+	}
+	return j.list[id-1], nil
+}
+
+// List implements [tool.Jobs].
+func (j *jobs) List() []tool.Job {
+	j.mu.Lock()
+	list := append([]*job(nil), j.list...)
+	j.mu.Unlock()
+	out := make([]tool.Job, len(list))
+	for i, b := range list {
+		out[i] = b.state()
+	}
+	return out
+}
+
+// Show implements [tool.Jobs].
+func (j *jobs) Show(id, lines int) (tool.Job, string, error) {
+	b, err := j.find(id)
+	if err != nil {
+		return tool.Job{}, "", err
+	}
+	text := b.out.peek()
+	const most = 32 << 10
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[len(text)-most:], "")
+		if i := strings.IndexByte(text, '\n'); i >= 0 && i < len(text)/2 {
+			text = text[i+1:]
+		}
+	}
+	all := strings.SplitAfter(text, "\n")
+	if n := len(all); n > 0 && all[n-1] == "" {
+		all = all[:n-1]
+	}
+	if len(all) > lines {
+		all = all[len(all)-lines:]
+	}
+	return b.state(), strings.Join(all, ""), nil
+}
+
+// Wait implements [tool.Jobs].
+func (j *jobs) Wait(ctx context.Context, id int, limit time.Duration) (tool.Job, error) {
+	b, err := j.find(id)
+	if err != nil {
+		return tool.Job{}, err
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-b.done:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return b.state(), nil
+}
+
+// Stop implements [tool.Jobs].
+func (j *jobs) Stop(_ context.Context, id int) (tool.Job, error) {
+	b, err := j.find(id)
+	if err != nil {
+		return tool.Job{}, err
+	}
+	select {
+	case <-b.child.done:
+		return b.state(), nil
+	default:
+	}
+	_ = syscall.Kill(-b.child.pid, syscall.SIGINT)
+	j.reaper.killSince(b.since, b.child.pid, syscall.SIGINT)
+	timer := time.NewTimer(defaultGrace)
+	defer timer.Stop()
+	select {
+	case <-b.child.done:
+	case <-timer.C:
+	}
+	j.reaper.killTree(b.since, b.child)
+	<-b.done
+	return b.state(), nil
+}

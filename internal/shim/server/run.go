@@ -1,0 +1,333 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"mlgym/sandbox"
+)
+
+// runner runs the actions of an agent in a shell, one at a time.
+type runner struct {
+	reaper *reaper
+	env    []string
+	limit  int // bytes of output
+	// crowd is how many processes the sandbox may have; an action that leaves
+	// nearly as many behind is cleaned up after. 0 means no such care.
+	crowd int
+
+	sh *shell
+	// dir is the shell's directory after its last action; read by tools while
+	// an action runs.
+	dir atomic.Value // string
+
+	// calls keeps the time that the outside took to answer, which no deadline
+	// of the action counts.
+	calls callClock
+
+	// ended carries the last words of a call from inside (submit) that ends
+	// the running action.
+	ended     chan string
+	lastWords string
+}
+
+func newRunner(r *reaper, env []string, limit int) *runner {
+	run := &runner{reaper: r, env: env, limit: limit, ended: make(chan string, 1)}
+	run.dir.Store(sandbox.WorkDir)
+	return run
+}
+
+func (r *runner) start(ctx context.Context) error {
+	sh, err := startShell(ctx, r.reaper, r.env, r.workingDir())
+	if err != nil {
+		return err
+	}
+	sh.sink.swap(newCollector(r.limit))
+	r.sh = sh
+	r.dir.Store(sh.dir)
+	return nil
+}
+
+func (r *runner) workingDir() string {
+	dir, _ := r.dir.Load().(string)
+	return dir
+}
+
+// endWith ends the action under way, if there is one, with a text behind what
+// it printed.
+func (r *runner) endWith(text string) {
+	select {
+	case r.ended <- text:
+	default:
+	}
+}
+
+// run runs one action. The error is a fault of the sandbox: no shell could be
+// had.
+func (r *runner) run(ctx context.Context, script sandbox.Script) (sandbox.Result, error) {
+	began := time.Now()
+	res := sandbox.Result{}
+	text := strings.Trim(script.Text, " \t\r\n")
+	if r.sh == nil {
+		if err := r.start(ctx); err != nil {
+			return res, err
+		}
+		res.ShellRestarted = true
+	}
+	if i := strings.IndexByte(text, 0); i >= 0 {
+		res.Output, res.ExitCode, res.SyntaxError = "the action holds a zero byte, which no shell can take\n", 2, true
+		return r.finish(res, began), nil
+	}
+	if message, bad := checkSyntax(r.reaper, text, r.env); bad {
+		res.Output, res.ExitCode, res.SyntaxError = message, 2, true
+		r.sh.status = 2
+		return r.finish(res, began), nil
+	}
+	select {
+	case <-r.ended: // a late wish of an action that is over
+	default:
+	}
+	r.lastWords = ""
+	m := now()
+	if err := r.sh.send(text); err == nil {
+		r.await(ctx, script, m, &res)
+	} else {
+		res.ShellRestarted = true // it died between two actions
+	}
+	r.sh.drain()
+	if res.ShellRestarted {
+		r.sh.close()
+		// What the old shell left in its output belongs to this action.
+		said := r.sh.sink.swap(newCollector(r.limit))
+		res.Output, res.OutputBytes = said.text()
+		r.sh = nil
+		if err := r.start(ctx); err != nil {
+			return res, err
+		}
+		return r.finish(res, began), nil
+	}
+	note := r.thin(m)
+	said := r.sh.sink.swap(newCollector(r.limit))
+	res.Output, res.OutputBytes = said.text()
+	res.Output += note + r.lastWords
+	res.ExitCode = r.sh.status
+	r.dir.Store(r.sh.dir)
+	return r.finish(res, began), nil
+}
+
+// thin ends what an action left running when that is so much that nothing more
+// could be started: a fork bomb, most likely. It returns a note for the agent.
+func (r *runner) thin(m mark) string {
+	most := r.crowd * 3 / 4
+	if r.crowd == 0 || len(pids()) < most {
+		return ""
+	}
+	n := 0
+	for range killRounds {
+		// Stop them first: what is stopped cannot fork.
+		r.reaper.killSince(m, r.sh.proc.pid, syscall.SIGSTOP)
+		k := r.reaper.killSince(m, r.sh.proc.pid, syscall.SIGKILL)
+		if k == 0 {
+			break
+		}
+		n = max(n, k)
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("[the action left %d processes running, close to the limit of %d: they were ended]\n", n, r.crowd)
+}
+
+func (r *runner) finish(res sandbox.Result, began time.Time) sandbox.Result {
+	res.Duration = time.Since(began)
+	res.WorkingDir = r.workingDir()
+	return res
+}
+
+// await returns when the action has ended, by itself or by force.
+func (r *runner) await(ctx context.Context, script sandbox.Script, m mark, res *sandbox.Result) {
+	wall := script.Wall
+	if wall <= 0 {
+		wall = defaultWall
+	}
+	trainingWall := max(script.Training, wall)
+	began := time.Now()
+	answered := r.calls.total()
+	wallTimer := time.NewTimer(wall)
+	defer wallTimer.Stop()
+	var idle <-chan time.Time
+	var idleTimer *time.Timer
+	if script.Idle > 0 {
+		idleTimer = time.NewTimer(script.Idle)
+		defer idleTimer.Stop()
+		idle = idleTimer.C
+	}
+	for {
+		select {
+		case line, ok := <-r.sh.report:
+			if ok && !r.sh.parse(line) {
+				continue
+			}
+			if ok {
+				return
+			}
+			// The report's pipe broke: the shell is ending.
+			<-r.sh.proc.done
+			res.ExitCode, _ = exitOf(r.sh.proc.status)
+			res.ShellRestarted = true
+			return
+		case <-r.sh.proc.done:
+			res.ExitCode, _ = exitOf(r.sh.proc.status)
+			res.ShellRestarted = true
+			return
+		case <-wallTimer.C:
+			spent := time.Since(began) - (r.calls.total() - answered)
+			if spent < wall {
+				wallTimer.Reset(wall - spent)
+				continue
+			}
+			if spent < trainingWall && training(r.reaper.since(m, r.sh.proc.pid)) {
+				wallTimer.Reset(min(wall, trainingWall-spent))
+				continue
+			}
+			res.Deadline, res.DeadlineAfter = "wall", wall
+			if spent >= trainingWall {
+				res.DeadlineAfter = trainingWall
+			}
+			r.interrupt(script, m, res)
+			return
+		case <-idle:
+			if r.calls.underWay() {
+				idleTimer.Reset(script.Idle)
+				continue
+			}
+			if quiet := time.Since(r.sh.sink.lastWrite()); quiet < script.Idle {
+				idleTimer.Reset(script.Idle - quiet)
+				continue
+			}
+			res.Deadline, res.DeadlineAfter = "idle", script.Idle
+			r.interrupt(script, m, res)
+			return
+		case text := <-r.ended:
+			res.EndedByCall = true
+			r.kill(m, res)
+			r.lastWords = text
+			return
+		case <-ctx.Done():
+			res.Deadline = "cancelled"
+			r.interrupt(script, m, res)
+			return
+		}
+	}
+}
+
+// interrupt asks the action to end, as Ctrl-C would, and after the grace ends
+// it by force.
+func (r *runner) interrupt(script sandbox.Script, m mark, res *sandbox.Result) {
+	grace := script.Grace
+	if grace <= 0 {
+		grace = defaultGrace
+	}
+	pid := r.sh.proc.pid
+	r.reaper.killSince(m, pid, syscall.SIGINT)
+	_ = syscall.Kill(pid, syscall.SIGINT)
+	if r.back(grace, res) {
+		// The shell is back; what the action left running is not meant to stay.
+		r.reaper.killSince(m, pid, syscall.SIGKILL)
+		return
+	}
+	r.kill(m, res)
+}
+
+// kill ends the action by force: all its processes, and the shell too if it
+// does not come back.
+func (r *runner) kill(m mark, res *sandbox.Result) {
+	pid := r.sh.proc.pid
+	deadline := time.Now().Add(settle)
+	for wait := time.Millisecond; time.Now().Before(deadline); wait = min(2*wait, settle/8) {
+		for range killRounds {
+			if r.reaper.killSince(m, pid, syscall.SIGKILL) == 0 {
+				break
+			}
+		}
+		_ = syscall.Kill(pid, syscall.SIGINT)
+		if r.back(wait, res) {
+			r.reaper.killSince(m, pid, syscall.SIGKILL)
+			return
+		}
+	}
+	res.ShellRestarted = true
+	res.ExitCode = 128 + int(syscall.SIGKILL)
+	r.reaper.killTree(m, r.sh.proc)
+	<-r.sh.proc.done
+}
+
+// back waits for the shell to report or to end.
+func (r *runner) back(wait time.Duration, res *sandbox.Result) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		select {
+		case line, ok := <-r.sh.report:
+			if ok && !r.sh.parse(line) {
+				continue
+			}
+			if !ok {
+				<-r.sh.proc.done
+				res.ShellRestarted = true
+			}
+			return true
+		case <-r.sh.proc.done:
+			res.ShellRestarted = true
+			return true
+		case <-timer.C:
+			return false
+		}
+	}
+}
+
+// callClock adds up the time during which the outside was asked something.
+type callClock struct {
+	mu    sync.Mutex
+	open  int
+	since time.Time
+	sum   time.Duration
+}
+
+func (c *callClock) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open == 0 {
+		c.since = time.Now()
+	}
+	c.open++
+}
+
+func (c *callClock) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open--
+	if c.open == 0 {
+		c.sum += time.Since(c.since)
+	}
+}
+
+func (c *callClock) underWay() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open > 0
+}
+
+func (c *callClock) total() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open > 0 {
+		return c.sum + time.Since(c.since)
+	}
+	return c.sum
+}

@@ -1,0 +1,354 @@
+package task
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"mlgym/gym"
+	"mlgym/internal/strictyaml"
+)
+
+// Format is the version of task.yaml that this program reads.
+const Format = 1
+
+// FileName is the name of the file that makes a folder a task.
+const FileName = "task.yaml"
+
+// spec is task.yaml as written.
+type spec struct {
+	Format            int                `yaml:"format"`
+	ID                ID                 `yaml:"id"`
+	Version           int                `yaml:"version"`
+	Name              string             `yaml:"name"`
+	Summary           string             `yaml:"summary"`
+	Submission        Submission         `yaml:"submission"`
+	Metrics           []Metric           `yaml:"metrics"`
+	PublishedBaseline *Measured          `yaml:"published_baseline,optional"`
+	Baseline          *Measured          `yaml:"baseline,optional"`
+	Reference         *Measured          `yaml:"reference,optional"`
+	RewardRange       *Range             `yaml:"reward_range,optional"`
+	TrainingTimeout   time.Duration      `yaml:"training_timeout"`
+	CommandTimeout    time.Duration      `yaml:"command_timeout,optional"`
+	Modes             []Mode             `yaml:"modes"`
+	Variants          map[string]Variant `yaml:"variants"`
+	Grading           Grading            `yaml:"grading"`
+}
+
+// defaults of what task.yaml may leave out.
+var (
+	defaultRange   = Range{Low: -1, High: 1.5}
+	defaultCommand = 25 * time.Second
+)
+
+// Load reads the task in the folder dir of fsys. dir is "." for the root. The
+// error joins one [*strictyaml.Error] per problem of the file.
+func Load(fsys fs.FS, dir string) (*Task, error) {
+	folder, err := fs.Sub(fsys, dir)
+	if err != nil {
+		return nil, fmt.Errorf("load task: %w", err)
+	}
+	name := path.Join(dir, FileName)
+	data, err := fs.ReadFile(folder, FileName)
+	if err != nil {
+		return nil, fmt.Errorf("load task: no %s: %w", name, err)
+	}
+	var s spec
+	lines, err := strictyaml.Decode(name, data, &s)
+	if err != nil {
+		return nil, fmt.Errorf("load task: %w", err)
+	}
+	check := checker{file: name, lines: lines}
+	check.spec(&s)
+	check.folder(folder, &s)
+	if len(check.problems) > 0 {
+		return nil, fmt.Errorf("load task: %w", errors.Join(check.problems...))
+	}
+	t := &Task{
+		ID:                s.ID,
+		Version:           s.Version,
+		Name:              s.Name,
+		Summary:           s.Summary,
+		Submission:        s.Submission,
+		Metrics:           s.Metrics,
+		PublishedBaseline: s.PublishedBaseline,
+		Baseline:          s.Baseline,
+		Reference:         s.Reference,
+		RewardRange:       defaultRange,
+		TrainingTimeout:   s.TrainingTimeout,
+		CommandTimeout:    defaultCommand,
+		Modes:             s.Modes,
+		Variants:          s.Variants,
+		Grading:           s.Grading,
+		folder:            folder,
+	}
+	if s.RewardRange != nil {
+		t.RewardRange = *s.RewardRange
+	}
+	if s.CommandTimeout > 0 {
+		t.CommandTimeout = s.CommandTimeout
+	}
+	for file, dst := range map[string]*string{"description.md": &t.Description, "README.md": &t.Readme} {
+		text, err := fs.ReadFile(folder, file)
+		if err != nil {
+			return nil, fmt.Errorf("load task %s: %w", t.ID, err)
+		}
+		*dst = string(text)
+	}
+	if t.Digest, err = digest(folder); err != nil {
+		return nil, fmt.Errorf("load task %s: %w", t.ID, err)
+	}
+	return t, nil
+}
+
+// checker collects what is wrong with a file that could be decoded.
+type checker struct {
+	file     string
+	lines    strictyaml.Lines
+	problems []error
+}
+
+func (c *checker) fail(key, format string, args ...any) {
+	c.problems = append(c.problems, c.lines.At(c.file, key, format, args...))
+}
+
+var (
+	idPattern      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+	variantPattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+)
+
+func (c *checker) spec(s *spec) {
+	if s.Format != Format {
+		c.fail("format", "this program reads format %d, not %d", Format, s.Format)
+	}
+	if !idPattern.MatchString(string(s.ID)) {
+		c.fail("id", "want letters, digits, - and _, at most 64, got %q", s.ID)
+	}
+	if s.Version < 1 {
+		c.fail("version", "want 1 or more, got %d", s.Version)
+	}
+	for key, text := range map[string]string{"name": s.Name, "summary": s.Summary} {
+		if strings.TrimSpace(text) == "" || strings.Contains(text, "\n") {
+			c.fail(key, "want one line of text")
+		}
+	}
+	c.submission(&s.Submission)
+	c.metrics(s.Metrics)
+	for key, m := range map[string]*Measured{
+		"published_baseline": s.PublishedBaseline, "baseline": s.Baseline, "reference": s.Reference,
+	} {
+		if m != nil {
+			c.scores(key+".scores", m.Scores, s.Metrics)
+		}
+	}
+	c.reward(s)
+	if s.TrainingTimeout == 0 {
+		c.fail("training_timeout", "want a time above 0")
+	}
+	if len(s.Modes) == 0 {
+		c.fail("modes", "want at least one of hardened, published")
+	}
+	for i, m := range s.Modes {
+		if slices.Contains(s.Modes[:i], m) {
+			c.fail(fmt.Sprintf("modes[%d]", i), "%s stands twice", m)
+		}
+	}
+	if len(s.Variants) == 0 {
+		c.fail("variants", "want at least one")
+	}
+	for name := range s.Variants {
+		if !variantPattern.MatchString(name) {
+			c.fail("variants."+name, "a variant's name is of small letters, digits, - and _")
+		}
+	}
+	c.grading(s)
+}
+
+func (c *checker) submission(s *Submission) {
+	if len(s.Files) == 0 {
+		c.fail("submission.files", "want at least one file")
+	}
+	seen := map[string]bool{}
+	for i, f := range s.Files {
+		key := fmt.Sprintf("submission.files[%d]", i)
+		if !fs.ValidPath(f.Path) || f.Path == "." || strings.ContainsAny(f.Path, "\\\x00\n") {
+			c.fail(key+".path", "want a path inside the workspace, with / and without .., got %q", f.Path)
+		}
+		if seen[f.Path] {
+			c.fail(key+".path", "%s stands twice", f.Path)
+		}
+		seen[f.Path] = true
+		if f.MaxBytes < 1 {
+			c.fail(key+".max_bytes", "want 1 or more, got %d", f.MaxBytes)
+		}
+	}
+}
+
+func (c *checker) metrics(metrics []Metric) {
+	if len(metrics) == 0 {
+		c.fail("metrics", "want at least one; the first is the primary one")
+	}
+	seen := map[string]bool{}
+	for i, m := range metrics {
+		key := fmt.Sprintf("metrics[%d]", i)
+		if strings.TrimSpace(m.Name) == "" {
+			c.fail(key+".name", "want a name")
+		}
+		if seen[m.Name] {
+			c.fail(key+".name", "%s stands twice", m.Name)
+		}
+		seen[m.Name] = true
+		if m.Min != nil && m.Max != nil && *m.Min >= *m.Max {
+			c.fail(key+".max", "want more than min (%g), got %g", *m.Min, *m.Max)
+		}
+	}
+}
+
+// scores checks that scores have the primary metric, no unknown one, and that
+// all are within the hard bounds.
+func (c *checker) scores(key string, scores gym.Scores, metrics []Metric) {
+	if len(metrics) == 0 {
+		return
+	}
+	if _, ok := scores[metrics[0].Name]; !ok {
+		c.fail(key, "the primary metric %s is missing", metrics[0].Name)
+	}
+	for name, value := range scores {
+		i := slices.IndexFunc(metrics, func(m Metric) bool { return m.Name == name })
+		if i < 0 {
+			c.fail(key+"."+name, "no metric has this name")
+			continue
+		}
+		if err := metrics[i].Check(value); err != nil {
+			c.fail(key+"."+name, "%v", err)
+		}
+	}
+}
+
+func (c *checker) reward(s *spec) {
+	if r := s.RewardRange; r != nil && (r.Low > 0 || r.High < 1) {
+		c.fail("reward_range", "want a range that has 0 (the baseline) and 1 (the reference) in it, got %g to %g", r.Low, r.High)
+	}
+	if s.Baseline == nil || s.Reference == nil || len(s.Metrics) == 0 {
+		return
+	}
+	m := s.Metrics[0]
+	base, ref := s.Baseline.Scores[m.Name], s.Reference.Scores[m.Name]
+	if !m.Better(ref, base) {
+		c.fail("reference.scores."+m.Name, "want a better value than the baseline's %g (%s), got %g", base, m.Direction, ref)
+	}
+}
+
+func (c *checker) grading(s *spec) {
+	g := s.Grading
+	if g.Timeout == 0 {
+		c.fail("grading.timeout", "want a time above 0")
+	}
+	switch {
+	case s.Submission.Kind == Program && g.Player == nil:
+		c.fail("grading.player", "missing; a submission of kind program needs it")
+		return
+	case s.Submission.Kind != Program && g.Player != nil:
+		c.fail("grading.player", "only a submission of kind program has a player")
+		return
+	case g.Player == nil:
+		return
+	}
+	p := g.Player
+	for key, d := range map[string]time.Duration{
+		"start_timeout": p.StartTimeout, "answer_timeout": p.AnswerTimeout, "total_timeout": p.TotalTimeout,
+	} {
+		if d == 0 {
+			c.fail("grading.player."+key, "want a time above 0")
+		}
+	}
+	if p.TotalTimeout >= g.Timeout {
+		c.fail("grading.player.total_timeout", "want less than grading.timeout (%s), got %s", g.Timeout, p.TotalTimeout)
+	}
+	if p.MaxAnswerBytes < 1 || p.MaxAnswerBytes > 64<<20 {
+		c.fail("grading.player.max_answer_bytes", "want 1 to %d, got %d", 64<<20, p.MaxAnswerBytes)
+	}
+}
+
+// Check returns an error where a value is not finite or lies outside the hard
+// bounds of the metric.
+func (m Metric) Check(value float64) error {
+	switch {
+	case math.IsNaN(value) || math.IsInf(value, 0):
+		return fmt.Errorf("%s is %v, which is not a finite number", m.Name, value)
+	case m.Min != nil && value < *m.Min:
+		return fmt.Errorf("%s is %v, which is below its bound %v", m.Name, value, *m.Min)
+	case m.Max != nil && value > *m.Max:
+		return fmt.Errorf("%s is %v, which is above its bound %v", m.Name, value, *m.Max)
+	}
+	return nil
+}
+
+// folder checks the files beside task.yaml.
+func (c *checker) folder(folder fs.FS, s *spec) {
+	for _, file := range []string{"README.md", "description.md", "grader/grade.py"} {
+		if info, err := fs.Stat(folder, file); err != nil || !info.Mode().IsRegular() {
+			c.problems = append(c.problems, &strictyaml.Error{File: c.file, Message: "the task has no file " + file})
+		}
+	}
+	if info, err := fs.Stat(folder, "starter"); err != nil || !info.IsDir() {
+		c.problems = append(c.problems, &strictyaml.Error{File: c.file, Message: "the task has no folder starter"})
+	}
+	if _, err := fs.Stat(folder, "baseline"); err != nil {
+		return
+	}
+	for i, f := range s.Submission.Files {
+		if _, err := fs.Stat(folder, path.Join("baseline", f.Path)); err != nil {
+			c.fail(fmt.Sprintf("submission.files[%d].path", i), "the folder baseline lacks %s", f.Path)
+		}
+	}
+}
+
+// digest covers path and content of each file that decides what the task is.
+func digest(folder fs.FS) (Digest, error) {
+	var files []string
+	err := fs.WalkDir(folder, ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir():
+			if name == "tests" || skipped(d.Name()) {
+				return fs.SkipDir
+			}
+		case name == "README.md" || skipped(d.Name()):
+		case !d.Type().IsRegular():
+			return fmt.Errorf("%s is not a regular file", name)
+		default:
+			files = append(files, name)
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	slices.Sort(files)
+	sum := sha256.New()
+	for _, name := range files {
+		data, err := fs.ReadFile(folder, name)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(sum, "%s\x00%d\x00", name, len(data))
+		sum.Write(data)
+	}
+	return Digest("sha256:" + hex.EncodeToString(sum.Sum(nil))), nil
+}
+
+// skipped says which files are no part of a task: hidden ones and those that
+// Python writes.
+func skipped(base string) bool {
+	return base != "." && strings.HasPrefix(base, ".") || base == "__pycache__" || strings.HasSuffix(base, ".pyc")
+}

@@ -1,0 +1,393 @@
+package taskenv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"mlgym/grader"
+	"mlgym/gym"
+	"mlgym/sandbox"
+	"mlgym/task"
+	"mlgym/tool"
+)
+
+// Reward is a scheme of rewards.
+type Reward string
+
+// The schemes; see the package documentation.
+const (
+	Improvement Reward = "improvement"
+	Terminal    Reward = "terminal"
+	None        Reward = "none"
+)
+
+// Rewards lists the schemes.
+func Rewards() []Reward { return []Reward{Improvement, Terminal, None} }
+
+// Grader grades; [*grader.Grader] is the one that there is.
+type Grader interface {
+	Grade(ctx context.Context, req grader.Request) (gym.Evaluation, error)
+}
+
+// Config is what an environment is made of.
+type Config struct {
+	Task   *task.Task
+	Driver sandbox.Driver
+	Grader Grader
+	// Mode is task.Hardened where empty, Variant task.Full, Reward Improvement.
+	Mode    task.Mode
+	Variant string
+	Reward  Reward
+	// Key makes the secret of an episode from its seed; see [grader.Request].
+	Key func(seed uint64) []byte
+	// Limits of the agent's sandbox; zero fields are the sandbox's defaults.
+	Limits sandbox.Limits
+	// Root is the agent's root file system, as in [sandbox.Spec].
+	Root string
+	// IdleTimeout ends a command that prints nothing for so long; 0 means an
+	// hour.
+	IdleTimeout time.Duration
+	// Keep is asked at each grading where its logs go and what to do with the
+	// files that were handed in. It may be nil.
+	Keep func(kind gym.Kind, attempt int) (logDir string, collected func([]grader.File))
+}
+
+// Env implements [gym.Env] and [gym.Finisher].
+type Env struct {
+	cfg Config
+
+	mu     sync.Mutex // guards what Close looks at
+	box    sandbox.Sandbox
+	closed bool
+
+	life context.Context //nolint:containedctx // ends with Close
+	end  context.CancelFunc
+
+	over bool
+	best *float64 // best normalised score so far
+
+	calls calls
+}
+
+// calls is what gradings share with the step under way. Calls from inside may
+// also come between two steps, from a program in the background; the next step
+// tells of them.
+type calls struct {
+	mu        sync.Mutex
+	seed      uint64
+	step      int
+	attempts  int
+	made      []gym.Evaluation // since the last step ended
+	submitted bool
+	fault     error
+}
+
+// New checks the configuration. Nothing is started before Reset.
+func New(cfg Config) (*Env, error) {
+	if cfg.Mode == "" {
+		cfg.Mode = task.Hardened
+	}
+	if cfg.Variant == "" {
+		cfg.Variant = task.Full
+	}
+	if cfg.Reward == "" {
+		cfg.Reward = Improvement
+	}
+	if cfg.IdleTimeout == 0 {
+		cfg.IdleTimeout = time.Hour
+	}
+	if cfg.Key == nil {
+		return nil, errors.New("an environment needs the key of its gradings")
+	}
+	if !cfg.Task.HasMode(cfg.Mode) {
+		return nil, fmt.Errorf("task %s cannot be run in mode %q (it has %v)", cfg.Task.ID, cfg.Mode, cfg.Task.Modes)
+	}
+	if _, err := cfg.Task.Variant(cfg.Variant); err != nil {
+		return nil, err
+	}
+	e := &Env{cfg: cfg}
+	e.life, e.end = context.WithCancel(context.Background())
+	return e, nil
+}
+
+// errClosed is the error of calls after Close.
+var errClosed = errors.New("the environment is closed")
+
+// ErrDone is the error of steps after the end of the episode.
+var ErrDone = errors.New("the episode is over: reset the environment first")
+
+// Reset implements [gym.Env].
+func (e *Env) Reset(ctx context.Context, opts gym.ResetOptions) (gym.Observation, error) {
+	if err := e.drop(); err != nil {
+		return gym.Observation{}, err
+	}
+	ctx, done := e.within(ctx)
+	defer done()
+	e.over, e.best = false, nil
+	e.calls.reset(opts.Seed)
+	box, err := e.cfg.Driver.Create(ctx, sandbox.Spec{
+		Purpose: "agent",
+		Root:    e.cfg.Root,
+		Limits:  e.cfg.Limits,
+		Env:     []string{"MLGYM_TASK=" + string(e.cfg.Task.ID), fmt.Sprintf("MLGYM_SEED=%d", opts.Seed)},
+		OnCall:  e.onCall,
+	})
+	if err != nil {
+		return gym.Observation{}, err
+	}
+	e.mu.Lock()
+	closed := e.closed
+	e.box = box
+	e.mu.Unlock()
+	if closed {
+		return gym.Observation{}, errors.Join(errClosed, e.drop())
+	}
+	if err := e.putStarter(ctx, box); err != nil {
+		return gym.Observation{}, errors.Join(err, e.drop())
+	}
+	return gym.Observation{Text: statement(e.cfg), StepsLeft: -1, WorkingDir: sandbox.WorkDir}, nil
+}
+
+func (e *Env) putStarter(ctx context.Context, box sandbox.Sandbox) error {
+	starter, err := e.cfg.Task.Starter()
+	if err != nil {
+		return err
+	}
+	r, w := io.Pipe()
+	written := make(chan error, 1)
+	go func() {
+		err := task.WriteTar(w, starter)
+		_ = w.CloseWithError(err) // never fails
+		written <- err
+	}()
+	err = box.Files().Put(ctx, sandbox.WorkDir, r)
+	_ = r.Close() // lets the writer end where Put did not take it all
+	writeErr := <-written
+	if err == nil && writeErr != nil && !errors.Is(writeErr, io.ErrClosedPipe) {
+		err = writeErr
+	}
+	if err != nil {
+		return fmt.Errorf("put the starter files: %w", err)
+	}
+	return nil
+}
+
+// drop closes the sandbox, if there is one.
+func (e *Env) drop() error {
+	e.mu.Lock()
+	box := e.box
+	e.box = nil
+	e.mu.Unlock()
+	if box == nil {
+		return nil
+	}
+	return box.Close()
+}
+
+// Close implements [gym.Env].
+func (e *Env) Close() error {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	e.end()
+	return e.drop()
+}
+
+// within bounds a context by the life of the environment.
+func (e *Env) within(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(e.life, func() { cancel(errClosed) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+func (c *calls) reset(seed uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seed, c.step, c.attempts, c.made, c.submitted, c.fault = seed, 0, 0, nil, false, nil
+}
+
+// begin counts a step and says whether the submission was made before it.
+func (c *calls) begin() (step int, submitted bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.step++
+	return c.step, c.submitted
+}
+
+// take hands over what was made since the last step. It waits for a grading
+// under way.
+func (c *calls) take() (made []gym.Evaluation, submitted bool, fault error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	made, fault = c.made, c.fault
+	c.made, c.fault = nil, nil
+	return made, c.submitted, fault
+}
+
+// current returns the sandbox of the episode.
+func (e *Env) current() (sandbox.Sandbox, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.closed:
+		return nil, errClosed
+	case e.box == nil:
+		return nil, errors.New("the environment was not reset")
+	case e.over:
+		return nil, ErrDone
+	}
+	return e.box, nil
+}
+
+// Step implements [gym.Env].
+func (e *Env) Step(ctx context.Context, a gym.Action) (gym.Transition, error) {
+	box, err := e.current()
+	if err != nil {
+		return gym.Transition{}, err
+	}
+	ctx, done := e.within(ctx)
+	defer done()
+	began := time.Now()
+	step, submitted := e.calls.begin()
+	if forfeits(a) {
+		return e.forfeit(step, began), nil
+	}
+	var res sandbox.Result
+	if !submitted {
+		if res, err = e.act(ctx, box, a); err != nil {
+			return gym.Transition{}, err
+		}
+	}
+	made, submitted, err := e.calls.take()
+	if err != nil {
+		return gym.Transition{}, err
+	}
+	t := gym.Transition{
+		Observation: observe(res, step),
+		Info: gym.Info{
+			Evaluations: made, ExitCode: res.ExitCode, Seconds: time.Since(began).Seconds(),
+			Deadline: res.Deadline, OutputBytes: res.OutputBytes, ShellRestarted: res.ShellRestarted,
+		},
+	}
+	e.settle(&t, gym.CauseSubmit, submitted)
+	return t, nil
+}
+
+// Finish implements [gym.Finisher].
+func (e *Env) Finish(ctx context.Context, cause gym.Cause) (gym.Transition, error) {
+	if _, err := e.current(); err != nil {
+		return gym.Transition{}, err
+	}
+	ctx, done := e.within(ctx)
+	defer done()
+	began := time.Now()
+	reply := e.onCall(ctx, sandbox.Call{Name: string(gym.Submit)})
+	made, _, err := e.calls.take()
+	if err != nil {
+		return gym.Transition{}, err
+	}
+	t := gym.Transition{
+		Observation: gym.Observation{Text: fmt.Sprintf("The episode ended (%s).\n%s", cause, reply.Output), Step: e.calls.step, StepsLeft: -1},
+		Info:        gym.Info{Evaluations: made, Seconds: time.Since(began).Seconds()},
+	}
+	e.settle(&t, cause, true)
+	return t, nil
+}
+
+// settle adds what evaluations mean: reward, and with the final one the end.
+func (e *Env) settle(t *gym.Transition, cause gym.Cause, final bool) {
+	for i, evaluation := range t.Info.Evaluations {
+		t.Reward += e.reward(evaluation, final && i == len(t.Info.Evaluations)-1)
+	}
+	if !final {
+		return
+	}
+	e.over = true
+	last := t.Info.Evaluations[len(t.Info.Evaluations)-1]
+	t.Info.ExitStatus = gym.EndedBy(cause, last)
+	t.Terminated = cause == gym.CauseSubmit
+	t.Truncated = !t.Terminated
+}
+
+// reward pays for one evaluation.
+func (e *Env) reward(evaluation gym.Evaluation, last bool) float64 {
+	if evaluation.Problem != gym.Scored {
+		return 0
+	}
+	n, ok := e.cfg.Task.Normalise(evaluation.Scores[e.cfg.Task.Primary().Name])
+	if !ok {
+		return 0
+	}
+	switch e.cfg.Reward {
+	case Terminal:
+		if last {
+			return n
+		}
+		return 0
+	case Improvement:
+		before := 0.0
+		if e.best != nil {
+			before = *e.best
+			n = max(n, before)
+		}
+		e.best = &n
+		return n - before
+	case None:
+	}
+	return 0
+}
+
+// forfeits reports whether the agent gives up.
+func forfeits(a gym.Action) bool {
+	const word = "exit_forfeit"
+	return a.Tool == word || strings.TrimSpace(a.Command) == word
+}
+
+func (e *Env) forfeit(step int, began time.Time) gym.Transition {
+	e.over = true
+	return gym.Transition{
+		Observation: gym.Observation{Text: "The episode was given up.\n", Step: step, StepsLeft: -1},
+		Terminated:  true,
+		Info:        gym.Info{ExitStatus: gym.ExitStatus{Outcome: gym.Forfeit}, Seconds: time.Since(began).Seconds()},
+	}
+}
+
+// act runs the action in the sandbox.
+func (e *Env) act(ctx context.Context, box sandbox.Sandbox, a gym.Action) (sandbox.Result, error) {
+	if a.Tool != "" {
+		return e.callTool(ctx, box, a)
+	}
+	if strings.TrimSpace(a.Command) == "" {
+		return sandbox.Result{}, nil
+	}
+	text, err := tool.Rewrite(a.Command)
+	if err != nil {
+		// The agent's mistake: nothing is run.
+		return sandbox.Result{Output: err.Error() + "\n", ExitCode: 2, SyntaxError: true}, nil
+	}
+	shell, ok := box.(sandbox.Shell)
+	if !ok {
+		return sandbox.Result{}, fmt.Errorf("sandboxes of %s have no shell", e.cfg.Driver.Name())
+	}
+	return shell.Run(ctx, sandbox.Script{
+		Text: text, Wall: e.cfg.Task.CommandTimeout, Training: e.cfg.Task.TrainingTimeout, Idle: e.cfg.IdleTimeout,
+	})
+}
+
+func (e *Env) callTool(ctx context.Context, box sandbox.Sandbox, a gym.Action) (sandbox.Result, error) {
+	spec, ok := tool.Find(a.Tool)
+	if ok && spec.Outside {
+		reply := e.onCall(ctx, sandbox.Call{Name: a.Tool, Args: a.Args})
+		return sandbox.Result{Output: reply.Output, ExitCode: reply.ExitCode, OutputBytes: int64(len(reply.Output))}, nil
+	}
+	caller, ok := box.(sandbox.ToolCaller)
+	if !ok {
+		return sandbox.Result{}, fmt.Errorf("sandboxes of %s have no tools", e.cfg.Driver.Name())
+	}
+	return caller.CallTool(ctx, a.Tool, a.Args)
+}
