@@ -3,12 +3,14 @@ package report
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"mlgym/audit"
 	"mlgym/trajectory/mlgym"
 )
 
@@ -19,10 +21,15 @@ type Options struct {
 	// Models and Tasks take part in this order; empty means those of the
 	// catalogue, in its order, of which there are runs.
 	Models, Tasks []string
+	// Audit says that records are looked through for tampering.
+	Audit bool
 	// Progress, if not nil, is told now and then how many runs of all that
 	// were found are read.
 	Progress func(done, all int)
 }
+
+// ErrTwice is wrapped when a name is asked for more than once.
+var ErrTwice = errors.New("is in the list twice")
 
 // UnknownError says that a name was asked for which nothing has.
 type UnknownError struct {
@@ -66,14 +73,25 @@ func Collect(ctx context.Context, roots []string, o Options) (*Study, error) {
 	s := NewStudy(catalog, models, tasks)
 	s.Excluded = excluded
 	done := 0
-	err = mlgym.Read(ctx, entries, mlgym.Options{Want: mlgym.FieldHead}, beginRun, func(r *mlgym.Run, steps *stepCounts) error {
-		s.addMLGym(r, steps)
+	read := mlgym.Options{Want: mlgym.FieldHead}
+	begin := beginRun
+	if o.Audit {
+		read.Want |= mlgym.FieldState
+		begin = s.beginAudited
+	}
+	err = mlgym.Read(ctx, entries, read, begin, func(r *mlgym.Run, steps *stepCounts) error {
+		if row := s.addMLGym(r, steps); row != nil && o.Audit {
+			s.audit(r, steps, row)
+		}
 		done++
 		if o.Progress != nil && (done%256 == 0 || done == len(entries)) {
 			o.Progress(done, len(entries))
 		}
 		return nil
 	})
+	if err == nil && o.Audit {
+		s.outOfLine()
+	}
 	return s, err
 }
 
@@ -94,7 +112,7 @@ func chooseModels(c *Catalog, asked []string, entries []mlgym.Entry) ([]Model, e
 				return nil, &UnknownError{"model", id, names}
 			}
 			if slices.ContainsFunc(models, func(have Model) bool { return have.ID == id }) {
-				return nil, fmt.Errorf("model %s is in the list twice", id)
+				return nil, fmt.Errorf("model %s %w", id, ErrTwice)
 			}
 			models = append(models, m)
 		}
@@ -128,7 +146,7 @@ func chooseTasks(c *Catalog, asked []string, entries []mlgym.Entry) ([]Task, err
 			return nil, &UnknownError{"declared task", id, names}
 		}
 		if slices.ContainsFunc(tasks, func(have Task) bool { return have.ID == id }) {
-			return nil, fmt.Errorf("task %s is in the list twice", id)
+			return nil, fmt.Errorf("task %s %w", id, ErrTwice)
 		}
 		tasks = append(tasks, t)
 	}
@@ -164,6 +182,8 @@ type stepCounts struct {
 	// graded are the steps that were answered with a score, end the last step.
 	graded []Evaluation
 	end    Evaluation
+	// inspector looks for tampering, nil where nobody asked.
+	inspector *audit.Inspector
 }
 
 // scoreMark stands in what MLGym answers to a validation that succeeded.
@@ -186,8 +206,9 @@ func beginRun(mlgym.Entry) (*stepCounts, func(*mlgym.Step) error) {
 	}
 }
 
-// addMLGym takes in a run of MLGym's.
-func (s *Study) addMLGym(r *mlgym.Run, steps *stepCounts) {
+// addMLGym takes in a run of MLGym's and returns its row, nil if it was left
+// out.
+func (s *Study) addMLGym(r *mlgym.Run, steps *stepCounts) *Row {
 	run := &Run{
 		ID: r.Folder, Path: r.Path, Model: r.Name.Model, Task: r.Name.Task, Number: r.Name.Run,
 		ResultsExist: r.ResultsExist, HasRecord: r.HasTraj && r.Trailer.HasTrajectory, USD: math.NaN(),
@@ -228,7 +249,7 @@ func (s *Study) addMLGym(r *mlgym.Run, steps *stepCounts) {
 	before := len(s.Rows)
 	s.Add(run)
 	if len(s.Rows) == before {
-		return
+		return nil
 	}
 	for _, p := range r.Problems {
 		switch {
@@ -244,6 +265,7 @@ func (s *Study) addMLGym(r *mlgym.Run, steps *stepCounts) {
 			s.note(p.Path, "%s", p.Note)
 		}
 	}
+	return s.Rows[before]
 }
 
 func metrics(scores mlgym.Scores) []Metric {

@@ -292,5 +292,3 @@ func (r *Report) exclusionTables() []*Table {
 	group("notes", "Used, with a note", "note", len(r.Notes), func(i int) (string, string) { return r.Notes[i].Path, r.Notes[i].Text })
 	return tables
 }
-
-func (r *Report) auditSections() []section { return nil }

@@ -169,6 +169,7 @@ func Compute(s *Study, set Settings) *Report {
 	}
 	r.Cost = costs(s)
 	r.MetricSummary = metricSummaries(s, cells)
+	r.Audit = summariseAudit(s, set, published.MaxTau)
 	if set.Resamples >= 0 {
 		r.Statistics = statistics(s, cells, set)
 	}

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"mlgym/audit"
 )
 
 // Definition is one of the two ways in which a number is defined.
@@ -142,6 +144,10 @@ type Study struct {
 	Rows     []*Row
 	Excluded []Exclusion
 	Notes    []Note
+	// Findings are the results of the audit that found anything, Audited is
+	// how many runs were looked through.
+	Findings []*audit.Result
+	Audited  int
 
 	names map[string]string
 	seen  map[string]bool
