@@ -151,10 +151,16 @@ func (r *Run) path(name ...string) string {
 
 // Trajectory begins the trajectory, or opens it to continue where it is there;
 // a torn last line is repaired then. The grader's key is kept out of it, and
-// what the redactor knows, which may be nil.
+// what the redactor knows, which may be nil. A result.json that is there is
+// removed: [Run.Seal] writes it anew.
 func (r *Run) Trajectory(red *redact.Redactor) (*trajectory.Writer, error) {
 	red = red.With(redact.Secret{Name: "grader key", Value: r.manifest.GraderKey.Hex()})
 	path := r.TrajectoryPath()
+	// A result from before a resumption would be wrong from now on, also for
+	// those who look at the run while it goes on or after it was killed.
+	if err := os.Remove(r.path(ResultName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("remove an old result: %w", explain(r.path(ResultName), err))
+	}
 	w, err := trajectory.Append(path, red)
 	switch {
 	case err == nil:
@@ -192,10 +198,6 @@ func (r *Run) Seal() (Result, error) {
 		return result, err
 	}
 	if result.Interrupted {
-		// A result from before a resumption would be wrong now.
-		if err := os.Remove(r.path(ResultName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return result, fmt.Errorf("remove an old result: %w", err)
-		}
 		return result, nil
 	}
 	stored := result

@@ -1,8 +1,6 @@
 package scaffold
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -11,31 +9,22 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-
 	"mlgym/internal/nearest"
+	"mlgym/internal/strictyaml"
 )
 
 // MaxFileBytes bounds a scaffold file and each file it includes.
 const MaxFileBytes = 1 << 20
 
-var (
-	namePattern   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
-	knownFieldRow = regexp.MustCompile(`unknown field "([^"]*)"`)
-)
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 
-// Decode reads a scaffold file. The name is used in errors, which are of type
-// [*Error] and name file, line and key. Files that the scaffold includes are
-// looked up in fsys, which may be nil where there are none.
+// Decode reads a scaffold file. The name is used in errors, which are or join
+// errors of type [*Error] and name file, line and key. Files that the scaffold
+// includes are looked up in fsys, which may be nil where there are none.
 func Decode(name string, data []byte, fsys fs.FS) (*Scaffold, error) {
-	doc, err := parse(name, data)
-	if err != nil {
-		return nil, err
-	}
 	spec := Spec{}
-	if err := doc.into(&spec); err != nil {
+	doc, err := decode(name, data, &spec)
+	if err != nil {
 		return nil, err
 	}
 	if err := doc.check(&spec); err != nil {
@@ -47,93 +36,22 @@ func Decode(name string, data []byte, fsys fs.FS) (*Scaffold, error) {
 	return compile(doc, spec)
 }
 
-// document is a YAML file together with where its keys stand.
+// document is a YAML file, as far as errors need it.
 type document struct {
-	name string
-	data []byte
-	file *ast.File
+	name  string
+	lines strictyaml.Lines
 }
 
-func parse(name string, data []byte) (*document, error) {
+func decode(name string, data []byte, into any) (*document, error) {
 	if len(data) > MaxFileBytes {
 		return nil, &Error{File: name, Message: fmt.Sprintf("the file is larger than %d bytes", MaxFileBytes)}
 	}
-	file, err := parser.ParseBytes(data, 0)
-	if err != nil {
-		return nil, yamlError(name, err)
-	}
-	docs := 0
-	for _, d := range file.Docs {
-		if d.Body != nil {
-			docs++
-		}
-	}
-	if docs != 1 {
-		return nil, &Error{File: name, Line: 1, Message: fmt.Sprintf("holds %d YAML documents, want 1", docs)}
-	}
-	return &document{name: name, data: data, file: file}, nil
+	lines, err := strictyaml.Decode(name, data, into)
+	return &document{name: name, lines: lines}, err
 }
 
-func (d *document) into(v any) error {
-	decoder := yaml.NewDecoder(bytes.NewReader(d.data), yaml.Strict())
-	if err := decoder.Decode(v); err != nil && !errors.Is(err, io.EOF) {
-		return yamlError(d.name, err)
-	}
-	return nil
-}
-
-func yamlError(name string, err error) error {
-	out := &Error{File: name, Message: err.Error()}
-	var at yaml.Error
-	if !errors.As(err, &at) {
-		return out
-	}
-	out.Message = at.GetMessage()
-	if tk := at.GetToken(); tk != nil {
-		if tk.Position != nil {
-			out.Line = tk.Position.Line
-		}
-		out.Key = tk.Value
-		// A complaint about a value should name its key, not the value.
-		if tk.Prev != nil && tk.Prev.Value == ":" && tk.Prev.Prev != nil {
-			out.Key = tk.Prev.Prev.Value
-		}
-	}
-	if knownFieldRow.MatchString(out.Message) {
-		out.Message = "there is no such key here"
-	}
-	return out
-}
-
-// fail makes an error about a key given as a YAML path such as "prompts.step"
-// or "demonstrations[0].file".
 func (d *document) fail(key, format string, args ...any) error {
-	e := &Error{File: d.name, Key: key, Message: fmt.Sprintf(format, args...)}
-	for at := key; ; {
-		if line := d.line(at); line > 0 {
-			e.Line = line
-			break
-		}
-		cut := strings.LastIndexAny(at, ".[")
-		if cut < 0 {
-			e.Line = 1
-			break
-		}
-		at = at[:cut]
-	}
-	return e
-}
-
-func (d *document) line(key string) int {
-	p, err := yaml.PathString("$." + key)
-	if err != nil {
-		return 0
-	}
-	node, err := p.FilterFile(d.file)
-	if err != nil || node == nil || node.GetToken() == nil || node.GetToken().Position == nil {
-		return 0
-	}
-	return node.GetToken().Position.Line
+	return d.lines.At(d.name, key, format, args...)
 }
 
 func (d *document) check(s *Spec) error {
@@ -215,12 +133,8 @@ func (d *document) include(s *Spec, fsys fs.FS) error {
 			if demo.Task != "" || len(demo.Steps) > 0 {
 				return d.fail(key, "has a file, so task and steps belong into that file")
 			}
-			included, err := d.readDemonstration(key, demo.File, fsys)
+			included, err := d.readDemonstration(key, &demo, fsys)
 			if err != nil {
-				return err
-			}
-			demo = Demonstration{}
-			if err := included.into(&demo); err != nil {
 				return err
 			}
 			if demo.File != "" {
@@ -236,7 +150,9 @@ func (d *document) include(s *Spec, fsys fs.FS) error {
 	return nil
 }
 
-func (d *document) readDemonstration(key, file string, fsys fs.FS) (*document, error) {
+// readDemonstration reads the file that the demonstration names into it.
+func (d *document) readDemonstration(key string, demo *Demonstration, fsys fs.FS) (*document, error) {
+	file := demo.File
 	if fsys == nil || !fs.ValidPath(file) {
 		return nil, d.fail(key+".file", "%q must be a path below the scaffold file", file)
 	}
@@ -244,7 +160,8 @@ func (d *document) readDemonstration(key, file string, fsys fs.FS) (*document, e
 	if err != nil {
 		return nil, d.fail(key+".file", "%v", err)
 	}
-	return parse(path.Join(path.Dir(d.name), file), data)
+	*demo = Demonstration{}
+	return decode(path.Join(path.Dir(d.name), file), data, demo)
 }
 
 func (d *document) checkDemonstration(prefix string, demo Demonstration, out Output) error {

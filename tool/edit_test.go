@@ -179,6 +179,16 @@ func TestFullDisk(t *testing.T) {
 	if got := w.read("f"); got != content {
 		t.Errorf("after an edit on a full disk the file has %d bytes, want %d", len(got), len(content))
 	}
+	// The file of another user is changed in its place.
+	if err := os.Chown(w.path("f"), 1000, 1000); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.shell("edit 1:1\n" + strings.Repeat("more\n", 20_000)); got.ExitCode != 1 || w.read("f") != content {
+		t.Errorf("after an edit in place on a full disk the file has %d bytes, want %d; answered %+v", len(w.read("f")), len(content), got)
+	}
+	if got := w.shell("edit 1:1\nx\n"); got.ExitCode != 0 || w.read("f") != "x\n"+strings.TrimPrefix(content, "l1\n") {
+		t.Errorf("an edit in place is answered with %+v", got)
+	}
 	w.write("g", strings.Repeat("x", 40<<10))
 	if err := os.WriteFile(w.path("rest"), make([]byte, 64<<10), 0o600); err == nil {
 		t.Fatal("the disk is not full")

@@ -28,7 +28,6 @@ const (
 	defaultOverlap = 2
 )
 
-// runner is spelled out so that [NewRunner] can be checked against [Runner].
 var _ Runner = (*Session)(nil)
 
 // Session runs the tools for one agent. It is a [Runner].

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"os"
 	"sort"
 )
 
@@ -20,8 +19,6 @@ func searchDirCommand() command {
 		run:      (*Session).searchDir,
 	}
 }
-
-func statFolder(path string) (fs.FileInfo, error) { return os.Stat(path) }
 
 func (r *Session) searchDir(ctx context.Context, c call) Result {
 	term := c.args.text("search_term")

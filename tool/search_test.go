@@ -53,6 +53,7 @@ func TestSearchFile(t *testing.T) {
 		{"open file", []step{{"search_file foo", "Found 2 matches for \"foo\" in $DIR/f.txt:\nLine 2:foo\nLine 4:foo(x)\nEnd of matches for \"foo\" in $DIR/f.txt\n", 0}}},
 		{"last line without end", []step{{"search_file bar", "Found 1 matches for \"bar\" in $DIR/f.txt:\nLine 5:bar\nEnd of matches for \"bar\" in $DIR/f.txt\n", 0}}},
 		{"end of a line with a carriage return", []step{{"search_file )$", "Found 1 matches for \")$\" in $DIR/f.txt:\nLine 4:foo(x)\nEnd of matches for \")$\" in $DIR/f.txt\n", 0}}},
+		{"line end with a carriage return shown", []step{{"search_file (x)", "Found 1 matches for \"(x)\" in $DIR/f.txt:\nLine 4:foo(x)\nEnd of matches for \"(x)\" in $DIR/f.txt\n", 0}}},
 		{"blank lines", []step{{"search_file ^$", "Found 1 matches for \"^$\" in $DIR/f.txt:\nLine 3:\nEnd of matches for \"^$\" in $DIR/f.txt\n", 0}}},
 		{"another file", []step{{"search_file foo g.txt", "Found 1 matches for \"foo\" in $DIR/g.txt:\nLine 1:foo\nEnd of matches for \"foo\" in $DIR/g.txt\n", 0}}},
 		{"none", []step{{"search_file qqqq", "No matches found for \"qqqq\" in $DIR/f.txt\n", 0}}},

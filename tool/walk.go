@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -19,7 +20,7 @@ func (c call) folder() (real, problem string) {
 	real, err := filepath.EvalSymlinks(path)
 	if err == nil {
 		var info fs.FileInfo
-		if info, err = statFolder(real); err == nil && info.IsDir() {
+		if info, err = os.Stat(real); err == nil && info.IsDir() {
 			return real, ""
 		}
 	}

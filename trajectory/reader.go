@@ -67,7 +67,7 @@ func Open(path string) (*Reader, error) {
 
 // NewReader reads a record from a stream.
 func NewReader(in io.Reader) *Reader {
-	return &Reader{in: bufio.NewReaderSize(in, 64<<10), steps: migrations()}
+	return &Reader{in: bufio.NewReaderSize(in, 16<<10), steps: migrations()}
 }
 
 // Next returns the next event, or [io.EOF] at the end. A torn last line ends

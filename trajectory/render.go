@@ -101,7 +101,7 @@ func (o *renderer) event(e *Event) {
 }
 
 func (o *renderer) turn(t *Turn) {
-	var requests Totals = NewTotals()
+	requests := NewTotals()
 	requests.AddExchanges(t.Turn.Exchanges)
 	right := duration(t.Seconds)
 	if requests.Requests > 0 {
@@ -241,9 +241,9 @@ func (o *renderer) closing(s Summary) {
 
 // rule writes a heading that fills the width.
 func (o *renderer) rule(c color, left, right string) {
-	head := "── "
+	head := "──"
 	if left != "" {
-		head += left + " "
+		head += " " + left + " "
 	}
 	tail := ""
 	if right != "" {

@@ -71,11 +71,11 @@ return 1`},
 return history[-1][1] if history else 0`},
 		{"contrary", "do the opposite of what the partner did last.", `
 return 1 - history[-1][1] if history else 1`},
-		{"win-stay", "repeat my move as long as the partner plays the same, else change it.", `
+		{"stay or change", "keep my move as long as the partner plays 0, change it after a 1.", `
 if not history:
     return 0
 mine, theirs = history[-1]
-return mine if mine == theirs else 1 - mine`},
+return mine if theirs == 0 else 1 - mine`},
 		{"majority", "do what the partner has done most often in this game.", `
 theirs = [partner for _, partner in history]
 return 1 if 2 * sum(theirs) > len(theirs) else 0`},

@@ -218,13 +218,13 @@ func (a *Agent) standing() string {
 	case a.tried == 0 && a.starter == nil:
 		return "The starting point has no score. "
 	case a.tried == 0:
-		return fmt.Sprintf("The starting point has %s %v. ", a.task.metric, *a.starter)
+		return fmt.Sprintf("The starting point has %s %.4g. ", a.task.metric, *a.starter)
 	case a.current.score == nil:
 		return fmt.Sprintf("No score for %s. ", a.current.name)
 	case a.current.name == a.best.name:
-		return fmt.Sprintf("%s is the best so far with %s %v. ", a.current.name, a.task.metric, *a.current.score)
+		return fmt.Sprintf("%s is the best so far with %s %.4g. ", a.current.name, a.task.metric, *a.current.score)
 	default:
-		return fmt.Sprintf("%s reaches %s %v, not better than %v. ", a.current.name, a.task.metric, *a.current.score, *a.bestScore)
+		return fmt.Sprintf("%s reaches %s %.4g, not better than %.4g. ", a.current.name, a.task.metric, *a.current.score, *a.bestScore)
 	}
 }
 
@@ -255,12 +255,12 @@ func (a *Agent) submitBest() agent.Turn {
 		return a.submit("Nothing has a score. I submit what is there.")
 	}
 	if a.starter == nil {
-		return a.submit(fmt.Sprintf("I submit %s: %s %v.", a.best.name, a.task.metric, *a.bestScore))
+		return a.submit(fmt.Sprintf("I submit %s: %s %.4g.", a.best.name, a.task.metric, *a.bestScore))
 	}
 	if a.best.name == "" {
-		return a.submit(fmt.Sprintf("I submit the starting point: %s %v.", a.task.metric, *a.bestScore))
+		return a.submit(fmt.Sprintf("I submit the starting point: %s %.4g.", a.task.metric, *a.bestScore))
 	}
-	return a.submit(fmt.Sprintf("I submit %s: %s %v, against %v of the starting point. The best of several measurements looks "+
+	return a.submit(fmt.Sprintf("I submit %s: %s %.4g, against %.4g of the starting point. The best of several measurements looks "+
 		"a little better than it is; the final score comes from a fresh one.", a.best.name, a.task.metric, *a.bestScore, *a.starter))
 }
 

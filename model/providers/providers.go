@@ -97,7 +97,7 @@ func KeyFrom(provider string, getenv func(string) string) string {
 // path of a cassette.
 func Open(ctx context.Context, ref model.Ref, opts Options) (model.Model, error) {
 	if ref.Provider == "replay" {
-		return replay.Open(ref.Name)
+		return opened(replay.Open(ref.Name))
 	}
 	m, err := open(ctx, ref, opts)
 	if err != nil {
@@ -127,27 +127,35 @@ func open(ctx context.Context, ref model.Ref, opts Options) (model.Model, error)
 		if opts.Responses {
 			api = openai.Responses
 		}
-		return openai.New(openai.Options{
+		return opened(openai.New(openai.Options{
 			Model: ref.Name, APIKey: opts.APIKey, BaseURL: opts.BaseURL, API: api,
 			ReasoningEffort: opts.ReasoningEffort, Timeout: opts.Timeout, Transport: opts.Transport,
-		})
+		}))
 	case "anthropic":
-		return anthropic.New(anthropic.Options{
+		return opened(anthropic.New(anthropic.Options{
 			Model: ref.Name, APIKey: opts.APIKey, BaseURL: opts.BaseURL,
 			ThinkingTokens: int64(opts.ThinkingTokens), Timeout: opts.Timeout, Transport: opts.Transport,
-		})
+		}))
 	case "google":
 		var thinking *int32
 		if opts.ThinkingTokens != 0 {
 			budget := int32(min(opts.ThinkingTokens, 1<<30)) //nolint:gosec // bounded in the same expression
 			thinking = &budget
 		}
-		return google.New(ctx, google.Options{
+		return opened(google.New(ctx, google.Options{
 			Model: ref.Name, APIKey: opts.APIKey, BaseURL: opts.BaseURL,
 			ThinkingTokens: thinking, Timeout: opts.Timeout, Transport: opts.Transport,
-		})
+		}))
 	}
 	// A Ref need not come from ParseRef.
 	_, err := ParseRef(ref.String())
 	return nil, err
+}
+
+// opened keeps a nil pointer from becoming a Model that is not nil.
+func opened[M model.Model](m M, err error) (model.Model, error) {
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
 }

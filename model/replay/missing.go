@@ -33,7 +33,7 @@ func (e *MissingError) Error() string {
 	case e.Line == 0:
 		return fmt.Sprintf("%s: no request is recorded", e.Cassette)
 	}
-	return fmt.Sprintf("%s: the request %s is not recorded; the nearest, in line %d, differs in %d values, first in %s: recorded %s, asked %s",
+	return fmt.Sprintf("%s: the request %s is not recorded; the nearest, in line %d, differs in %d place(s), first in %s: recorded %s, asked %s",
 		e.Cassette, e.Key, e.Line, e.Differences, e.Path, e.Want, e.Have)
 }
 
@@ -46,7 +46,10 @@ func (c *cassette) missing(k string, normal []byte, recorded int) *MissingError 
 	var nearest []difference
 	for _, candidate := range c.entries {
 		found := compare(asked, candidate.tree, "", nil)
-		if e.Line == 0 || len(found) < len(nearest) {
+		// Of equally many differences, the text with the longer common beginning is
+		// nearer.
+		if e.Line == 0 || len(found) < len(nearest) ||
+			len(found) == len(nearest) && len(found) > 0 && found[0].shared > nearest[0].shared {
 			e.Line, nearest = candidate.line, found
 		}
 	}
@@ -56,7 +59,10 @@ func (c *cassette) missing(k string, normal []byte, recorded int) *MissingError 
 	return e
 }
 
-type difference struct{ path, have, want string }
+type difference struct {
+	path, have, want string
+	shared           int // bytes at the beginning of both, where both are texts
+}
 
 // compare appends to found where two JSON trees differ, in the order of a reader:
 // messages first, then the rest by name.
@@ -72,9 +78,9 @@ func compare(have, want any, path string, found []difference) []difference {
 				at := path + "[" + strconv.Itoa(i) + "]"
 				switch {
 				case i >= len(h):
-					found = append(found, difference{at, "absent", brief(w[i])})
+					found = append(found, difference{path: at, have: "absent", want: brief(w[i])})
 				case i >= len(w):
-					found = append(found, difference{at, brief(h[i]), "absent"})
+					found = append(found, difference{path: at, have: brief(h[i]), want: "absent"})
 				default:
 					found = compare(h[i], w[i], at, found)
 				}
@@ -95,7 +101,7 @@ func differing(path string, have, want any) difference {
 	h, isText := have.(string)
 	w, alsoText := want.(string)
 	if !isText || !alsoText {
-		return difference{path, brief(have), brief(want)}
+		return difference{path: path, have: brief(have), want: brief(want)}
 	}
 	same := 0
 	for same < min(len(h), len(w)) && h[same] == w[same] {
@@ -103,13 +109,13 @@ func differing(path string, have, want any) difference {
 	}
 	const context = 30
 	if same <= 2*context {
-		return difference{path, brief(h), brief(w)}
+		return difference{path: path, have: brief(h), want: brief(w), shared: same}
 	}
 	from := same - context
 	for !utf8.RuneStart(h[from]) {
 		from--
 	}
-	return difference{fmt.Sprintf("%s from byte %d", path, from), brief(h[from:]), brief(w[from:])}
+	return difference{path: fmt.Sprintf("%s from byte %d", path, from), have: brief(h[from:]), want: brief(w[from:]), shared: same}
 }
 
 func compareObjects(have, want map[string]any, path string, found []difference) []difference {
@@ -127,9 +133,9 @@ func compareObjects(have, want map[string]any, path string, found []difference) 
 		w, inWant := want[name]
 		switch {
 		case !inHave:
-			found = append(found, difference{at, "absent", brief(w)})
+			found = append(found, difference{path: at, have: "absent", want: brief(w)})
 		case !inWant:
-			found = append(found, difference{at, brief(h), "absent"})
+			found = append(found, difference{path: at, have: brief(h), want: "absent"})
 		default:
 			found = compare(h, w, at, found)
 		}

@@ -32,8 +32,7 @@ type runner struct {
 
 	// ended carries the last words of a call from inside (submit) that ends
 	// the running action.
-	ended     chan string
-	lastWords string
+	ended chan string
 }
 
 func newRunner(r *reaper, env []string, limit int) *runner {
@@ -92,7 +91,6 @@ func (r *runner) run(ctx context.Context, script sandbox.Script) (sandbox.Result
 	case <-r.ended: // a late wish of an action that is over
 	default:
 	}
-	r.lastWords = ""
 	m := now()
 	if err := r.sh.send(text); err == nil {
 		r.await(ctx, script, m, &res)
@@ -100,21 +98,19 @@ func (r *runner) run(ctx context.Context, script sandbox.Script) (sandbox.Result
 		res.ShellRestarted = true // it died between two actions
 	}
 	r.sh.drain()
+	said := r.sh.sink.swap(newCollector(r.limit))
+	if !res.EndedByCall {
+		res.Output, res.OutputBytes = said.text()
+	}
 	if res.ShellRestarted {
 		r.sh.close()
-		// What the old shell left in its output belongs to this action.
-		said := r.sh.sink.swap(newCollector(r.limit))
-		res.Output, res.OutputBytes = said.text()
 		r.sh = nil
 		if err := r.start(ctx); err != nil {
 			return res, err
 		}
 		return r.finish(res, began), nil
 	}
-	note := r.thin(m)
-	said := r.sh.sink.swap(newCollector(r.limit))
-	res.Output, res.OutputBytes = said.text()
-	res.Output += note + r.lastWords
+	res.Output += r.thin(m)
 	res.ExitCode = r.sh.status
 	r.dir.Store(r.sh.dir)
 	return r.finish(res, began), nil
@@ -214,9 +210,13 @@ func (r *runner) await(ctx context.Context, script sandbox.Script, m mark, res *
 			r.interrupt(script, m, res)
 			return
 		case text := <-r.ended:
+			// What the action printed ends here; what its forced end makes the
+			// shell say is of no interest.
 			res.EndedByCall = true
+			r.sh.drain()
+			said, total := r.sh.sink.swap(newCollector(r.limit)).text()
 			r.kill(m, res)
-			r.lastWords = text
+			res.Output, res.OutputBytes = said+text, total
 			return
 		case <-ctx.Done():
 			res.Deadline = "cancelled"

@@ -128,6 +128,7 @@ func (c *conn) serve(ctx context.Context, f wire.Frame) error {
 		}
 		ctx := c.cancellable(ctx, f.Stream)
 		c.work <- func() {
+			c.tools.noteAction(script.Text)
 			res, err := c.runner.run(ctx, script)
 			res.OpenFile = c.tools.openFile()
 			c.finish(f.Stream, res, err)

@@ -71,6 +71,18 @@ func (t *toolbox) run(ctx context.Context, inv tool.Invocation) tool.Result {
 	return t.runner.Run(ctx, inv)
 }
 
+// noteAction tells the tools that an action begins; the warning about scrolling
+// again and again needs to know.
+func (t *toolbox) noteAction(text string) {
+	noter, ok := t.runner.(interface{ NoteOtherAction() })
+	if !ok || tool.IsScroll(text) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	noter.NoteOtherAction()
+}
+
 // listen accepts the commands of the inside until the shim ends.
 func (t *toolbox) listen() error {
 	l, err := net.Listen("unix", socketName) //nolint:noctx // lives as long as the shim
@@ -90,8 +102,11 @@ func (t *toolbox) listen() error {
 	return nil
 }
 
-// maxCall bounds one call; an edit of a file is far below.
-const maxCall = 32 << 20
+// maxText bounds the text of one call, maxCall the call with it, encoded.
+const (
+	maxText = 8 << 20
+	maxCall = 2 * maxText
+)
 
 func (t *toolbox) serve(c net.Conn) {
 	defer c.Close()
@@ -146,8 +161,11 @@ func Command(name string, argv []string, stdin io.Reader, stdout io.Writer) (int
 		return 1, err
 	}
 	if spec, ok := tool.Find(name); ok && spec.Terminator != "" {
-		if call.Stdin, err = io.ReadAll(io.LimitReader(stdin, maxCall/2)); err != nil {
+		if call.Stdin, err = io.ReadAll(io.LimitReader(stdin, maxText+1)); err != nil {
 			return 1, err
+		}
+		if len(call.Stdin) > maxText {
+			return 1, fmt.Errorf("the text is longer than %d bytes: write it with a program instead", maxText)
 		}
 	}
 	c, err := net.Dial("unix", socketName) //nolint:noctx // ends with the process

@@ -1,0 +1,5 @@
+"""The best possible play."""
+
+
+def row_strategy(history):
+    return 1
