@@ -21,12 +21,18 @@ type Options struct {
 	// Models and Tasks take part in this order; empty means those of the
 	// catalogue, in its order, of which there are runs.
 	Models, Tasks []string
+	// EveryModel takes in models of which there are runs and that nobody has
+	// listed, after the listed ones.
+	EveryModel bool
 	// Audit says that records are looked through for tampering.
 	Audit bool
 	// Progress, if not nil, is told now and then how many runs of all that
 	// were found are read.
 	Progress func(done, all int)
 }
+
+// ErrNotFolder is wrapped when runs are looked for in something else.
+var ErrNotFolder = mlgym.ErrNotFolder
 
 // ErrTwice is wrapped when a name is asked for more than once.
 var ErrTwice = errors.New("is in the list twice")
@@ -51,6 +57,7 @@ func Collect(ctx context.Context, roots []string, o Options) (*Study, error) {
 		catalog = MLGymBench()
 	}
 	var entries []mlgym.Entry
+	var own []ownRun
 	var excluded []Exclusion
 	for _, root := range roots {
 		found, problems, err := mlgym.Find(root)
@@ -61,18 +68,29 @@ func Collect(ctx context.Context, roots []string, o Options) (*Study, error) {
 		for _, p := range problems {
 			excluded = append(excluded, Exclusion{p.Path, p.Note})
 		}
+		runs, broken := findOwn(root)
+		own = append(own, runs...)
+		excluded = append(excluded, broken...)
 	}
-	models, err := chooseModels(catalog, o.Models, entries)
+	slices.SortStableFunc(own, func(a, b ownRun) int { return strings.Compare(a.manifest.RunID, b.manifest.RunID) })
+	catalog = withDeclared(catalog, own)
+	models, err := chooseModels(catalog, o, entries, own)
 	if err != nil {
 		return nil, err
 	}
-	tasks, err := chooseTasks(catalog, o.Tasks, entries)
+	tasks, err := chooseTasks(catalog, o.Tasks, entries, own)
 	if err != nil {
 		return nil, err
 	}
 	s := NewStudy(catalog, models, tasks)
 	s.Excluded = excluded
-	done := 0
+	done, all := 0, len(entries)+len(own)
+	progress := func() {
+		done++
+		if o.Progress != nil && (done%256 == 0 || done == all) {
+			o.Progress(done, all)
+		}
+	}
 	read := mlgym.Options{Want: mlgym.FieldHead}
 	begin := beginRun
 	if o.Audit {
@@ -83,26 +101,49 @@ func Collect(ctx context.Context, roots []string, o Options) (*Study, error) {
 		if row := s.addMLGym(r, steps); row != nil && o.Audit {
 			s.audit(r, steps, row)
 		}
-		done++
-		if o.Progress != nil && (done%256 == 0 || done == len(entries)) {
-			o.Progress(done, len(entries))
-		}
+		progress()
 		return nil
 	})
+	if err == nil {
+		err = s.addOwn(ctx, own, o.Audit, progress)
+	}
 	if err == nil && o.Audit {
 		s.outOfLine()
 	}
 	return s, err
 }
 
-func chooseModels(c *Catalog, asked []string, entries []mlgym.Entry) ([]Model, error) {
-	present := make(map[string]bool)
+// withDeclared is the catalogue with the tasks that the runs themselves
+// declare, and the prices that they noted.
+func withDeclared(c *Catalog, own []ownRun) *Catalog {
+	more := *c
+	more.Tasks, more.Models = slices.Clone(c.Tasks), slices.Clone(c.Models)
+	for _, r := range own {
+		if _, known := more.Task(r.manifest.Task); !known {
+			if t, ok := r.declare(); ok {
+				more.Tasks = append(more.Tasks, t)
+			}
+		}
+		if _, known := more.Model(r.model()); !known && r.manifest.Prices != nil {
+			m, _ := more.Model(r.model())
+			m.Price = &Price{r.manifest.Prices.InputUSD, r.manifest.Prices.OutputUSD}
+			more.Models = append(more.Models, m)
+		}
+	}
+	return &more
+}
+
+func chooseModels(c *Catalog, o Options, entries []mlgym.Entry, own []ownRun) ([]Model, error) {
+	present, ours := make(map[string]bool), make(map[string]bool)
 	for _, e := range entries {
 		present[e.Name.Model] = true
 	}
+	for _, r := range own {
+		present[r.model()], ours[r.model()] = true, true
+	}
 	var models []Model
-	if len(asked) > 0 {
-		for _, id := range asked {
+	if len(o.Models) > 0 {
+		for _, id := range o.Models {
 			m, known := c.Model(id)
 			if !known && !present[id] {
 				var names []string
@@ -119,9 +160,19 @@ func chooseModels(c *Catalog, asked []string, entries []mlgym.Entry) ([]Model, e
 		return models, nil
 	}
 	for _, m := range c.Models {
-		if present[m.ID] && !m.Unlisted {
+		if ours[m.ID] || present[m.ID] && (!m.Unlisted || o.EveryModel) {
 			models = append(models, m)
+			delete(ours, m.ID)
+			delete(present, m.ID)
 		}
+	}
+	// Agents of ours always take part; nobody has listed them.
+	if o.EveryModel {
+		ours = present
+	}
+	for _, id := range sortedKeys(ours) {
+		m, _ := c.Model(id)
+		models = append(models, m)
 	}
 	if len(models) > 0 {
 		return models, nil
@@ -134,7 +185,7 @@ func chooseModels(c *Catalog, asked []string, entries []mlgym.Entry) ([]Model, e
 	return models, nil
 }
 
-func chooseTasks(c *Catalog, asked []string, entries []mlgym.Entry) ([]Task, error) {
+func chooseTasks(c *Catalog, asked []string, entries []mlgym.Entry, own []ownRun) ([]Task, error) {
 	var tasks []Task
 	for _, id := range asked {
 		t, ok := c.Task(id)
@@ -156,6 +207,9 @@ func chooseTasks(c *Catalog, asked []string, entries []mlgym.Entry) ([]Task, err
 	present := make(map[string]bool)
 	for _, e := range entries {
 		present[e.Name.Task] = true
+	}
+	for _, r := range own {
+		present[r.manifest.Task] = true
 	}
 	for _, t := range c.Tasks {
 		if present[t.ID] {
@@ -228,14 +282,7 @@ func (s *Study) addMLGym(r *mlgym.Run, steps *stepCounts) *Row {
 	}
 	run.Baseline.Metrics = metrics(r.Results.Baseline)
 	if run.HasRecord {
-		var status, last *string
-		if r.Trailer.HasExitStatus {
-			status = &r.Trailer.ExitStatus
-		}
-		if r.Trailer.HasLastAction {
-			last = &r.Trailer.LastAction
-		}
-		run.ExitKey = ExitKey(status, last)
+		run.ExitKey = exitKey(r)
 		run.Actions, run.CorrectedActions, run.ActionSteps = steps.mlgym, steps.corrected, steps.groups
 		run.CorrectedSteps = steps.firsts
 		u := r.Trailer.Usage

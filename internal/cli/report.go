@@ -17,8 +17,8 @@ import (
 	"mlgym/stats"
 )
 
-// NewReportCommand makes `mlgym report`.
-func NewReportCommand() *cobra.Command {
+// reportCommand makes `mlgym report`.
+func (a *app) reportCommand() *cobra.Command {
 	var o reportOptions
 	cmd := &cobra.Command{
 		Use:   "report RUNS...",

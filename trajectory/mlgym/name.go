@@ -25,10 +25,10 @@ func ParseName(folder string) (Name, bool) {
 	if len(parts) < 4 {
 		return Name{}, false
 	}
-	model := strings.TrimPrefix(parts[0], prefix)
+	model, ok := strings.CutPrefix(parts[0], prefix)
 	last := parts[len(parts)-1]
 	at := strings.LastIndex(last, "_run_")
-	if model == "" || parts[1] == "" || at < 0 {
+	if !ok || model == "" || parts[1] == "" || at < 0 {
 		return Name{}, false
 	}
 	n, err := strconv.Atoi(last[at+len("_run_"):])

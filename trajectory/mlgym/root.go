@@ -54,6 +54,9 @@ type Entry struct {
 	Name         Name
 }
 
+// ErrNotFolder is wrapped when runs are looked for in something else.
+var ErrNotFolder = errors.New("is not a folder")
+
 // maxDepth is how far below a root run folders are looked for.
 const maxDepth = 4
 
@@ -66,7 +69,7 @@ func Find(root string) ([]Entry, []Problem, error) {
 		return nil, nil, err
 	}
 	if !info.IsDir() {
-		return nil, nil, fmt.Errorf("%s is not a folder", root)
+		return nil, nil, fmt.Errorf("%s %w", root, ErrNotFolder)
 	}
 	abs, err := filepath.Abs(root)
 	if err != nil {
