@@ -3,6 +3,7 @@ package plot
 import (
 	"fmt"
 	"image/color"
+	"image/png"
 	"io"
 
 	stdfont "golang.org/x/image/font"
@@ -45,7 +46,7 @@ func (f *Figure) Write(w io.Writer, format Format) error {
 	case SVG:
 		c = vgsvg.New(f.Width, f.Height)
 	case PNG:
-		c = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(f.Width, f.Height), vgimg.UseDPI(pngDPI))}
+		c = quickPNG{vgimg.NewWith(vgimg.UseWH(f.Width, f.Height), vgimg.UseDPI(pngDPI))}
 	case PDF:
 		c = outlinePDF{vgpdf.New(f.Width, f.Height)}
 	default:
@@ -56,6 +57,28 @@ func (f *Figure) Write(w io.Writer, format Format) error {
 	f.draw(dc)
 	_, err := c.WriteTo(w)
 	return err
+}
+
+// quickPNG compresses quickly: charts have few colours and stay small.
+type quickPNG struct{ *vgimg.Canvas }
+
+// WriteTo implements [io.WriterTo].
+func (c quickPNG) WriteTo(w io.Writer) (int64, error) {
+	count := &counting{w: w}
+	enc := png.Encoder{CompressionLevel: png.BestSpeed}
+	err := enc.Encode(count, c.Image())
+	return count.n, err
+}
+
+type counting struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counting) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
 }
 
 // Colours of everything that is not data.

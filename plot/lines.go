@@ -81,18 +81,15 @@ func (l Lines) Figure() *Figure {
 				Min: vg.Point{X: c.Min.X + vg.Length(col)*(w+gap), Y: c.Max.Y - vg.Length(row)*(h+gap) - h},
 			}}
 			cell.Max = vg.Point{X: cell.Min.X + w, Y: cell.Min.Y + h}
-			l.panel(p, cell, col == 0, row == rows-1 || i+columns >= len(l.Panels))
+			l.panel(p, cell, col == 0)
 		}
 	}}
 }
 
-func (l Lines) panel(panel Panel, c draw.Canvas, left, bottom bool) {
+func (l Lines) panel(panel Panel, c draw.Canvas, left bool) {
 	xLabel, yLabel := l.XLabel, l.YLabel
 	if !left {
 		yLabel = ""
-	}
-	if !bottom {
-		xLabel = ""
 	}
 	if panel.Title != "" {
 		c.FillText(aligned(textStyle(labelSize, ink, true), draw.XLeft, draw.YTop), vg.Point{X: c.Min.X, Y: c.Max.Y}, panel.Title)

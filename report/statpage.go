@@ -67,8 +67,8 @@ func (r *Report) bandFigure() *Figure {
 	f.Numbers = &Table{Name: f.Name, Title: f.Title, Text: 2, Header: []string{"kind", "participant", "tau", "low", "fraction", "high"}}
 	b := r.Statistics.Bands
 	chart := plot.Lines{
-		Title: f.Title, Subtitle: "Best attempt, corrected definitions; bands are pointwise 95 % intervals over runs",
-		XLabel: "τ", YLabel: "share of the tasks", YMax: 1.02, Percent: true, NoLegend: true, Columns: 4,
+		Title: f.Title, Subtitle: "Share of the tasks against τ; best attempt, corrected; bands are pointwise 95 % intervals over runs",
+		YMax: 1.02, Percent: true, NoLegend: true, Columns: 4,
 	}
 	for _, g := range b.Grid {
 		chart.XMax = max(chart.XMax, float64(g))

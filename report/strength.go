@@ -32,7 +32,7 @@ func (n *normalisedRuns) ranks(st *Statistics, draws int, seed uint64) {
 	}
 	combined := stats.Combine(ranks, nil)
 	value := make([]float64, 3*models)
-	fit(models, scores, directions, ranks, value)
+	fit(models, scores, ranks, stats.Fit{Prior: strengthPrior}, value)
 
 	// Fits are slower than means; fewer draws are enough for an interval.
 	draws = min(draws, 300)
@@ -65,7 +65,7 @@ func (n *normalisedRuns) ranks(st *Statistics, draws int, seed uint64) {
 			}
 			drawnRanks = append(drawnRanks, stats.TiedRanks(best[i][:models], dirs[i]))
 		}
-		fit(models, best, dirs, drawnRanks, out)
+		fit(models, best, drawnRanks, stats.Fit{Prior: strengthPrior, Tolerance: 1e-5}, out)
 	})
 	for m, model := range s.Models {
 		ms := st.Models[model.ID]
@@ -79,7 +79,7 @@ func (n *normalisedRuns) ranks(st *Statistics, draws int, seed uint64) {
 
 // fit writes mean ranks, Plackett–Luce and Bradley–Terry strengths of the
 // models into out, one after the other.
-func fit(models int, scores [][]float64, directions []stats.Direction, ranks [][]float64, out []float64) {
+func fit(models int, scores, ranks [][]float64, how stats.Fit, out []float64) {
 	everyone := make([]int, models)
 	for i := range everyone {
 		everyone[i] = i
@@ -119,10 +119,10 @@ func fit(models int, scores [][]float64, directions []stats.Direction, ranks [][
 		}
 	}
 	// With a prior there is always an estimate.
-	if pl, err := stats.PlackettLuce(models, who, orders, strengthPrior); err == nil {
+	if pl, err := stats.PlackettLuce(models, who, orders, how); err == nil {
 		copy(out[models:], pl)
 	}
-	if bt, err := stats.BradleyTerry(wins, strengthPrior); err == nil {
+	if bt, err := stats.BradleyTerry(wins, how); err == nil {
 		copy(out[2*models:], bt)
 	}
 }

@@ -180,10 +180,10 @@ func TestStratifiedIntervalCovers(t *testing.T) {
 func TestStrengthsNeedConnection(t *testing.T) {
 	everyone := []int{0, 1, 2}
 	orders := []Tiers{{{0}, {1}, {2}}, {{0}, {2}, {1}}}
-	if _, err := PlackettLuce(3, [][]int{everyone, everyone}, orders, 0); !errors.Is(err, ErrNotConnected) {
+	if _, err := PlackettLuce(3, [][]int{everyone, everyone}, orders, Fit{}); !errors.Is(err, ErrNotConnected) {
 		t.Errorf("one who always wins: got %v, want ErrNotConnected", err)
 	}
-	got, err := PlackettLuce(3, [][]int{everyone, everyone}, orders, 0.5)
+	got, err := PlackettLuce(3, [][]int{everyone, everyone}, orders, Fit{Prior: 0.5})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestStrengthsNeedConnection(t *testing.T) {
 }
 
 func TestAllTiedGivesEqualStrength(t *testing.T) {
-	got, err := PlackettLuce(3, [][]int{{0, 1, 2}}, []Tiers{{{0, 1, 2}}}, 0)
+	got, err := PlackettLuce(3, [][]int{{0, 1, 2}}, []Tiers{{{0, 1, 2}}}, Fit{})
 	if err != nil {
 		t.Fatal(err)
 	}

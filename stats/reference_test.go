@@ -164,7 +164,7 @@ func TestStrengthsAgainstChoix(t *testing.T) {
 			}
 			who, orders = append(who, everyone), append(orders, tiers)
 		}
-		got, err := PlackettLuce(c.N, who, orders, 0)
+		got, err := PlackettLuce(c.N, who, orders, Fit{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +172,7 @@ func TestStrengthsAgainstChoix(t *testing.T) {
 		if c.Wins == nil {
 			continue
 		}
-		got, err = BradleyTerry(c.Wins, 0)
+		got, err = BradleyTerry(c.Wins, Fit{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,11 +14,20 @@ var ErrNotConnected = errors.New("some participants always beat the others, so t
 // to all that are listed, and their order is not known.
 type Tiers [][]int
 
-// maxRounds and tolerance end the iterations.
-const (
-	maxRounds = 10000
-	tolerance = 1e-9
-)
+// maxRounds ends an iteration that does not settle.
+const maxRounds = 10000
+
+// Fit says how strengths are fitted.
+type Fit struct {
+	// Prior of p adds, for every participant, p wins and p losses against an
+	// imagined one of strength 1, which keeps estimates finite. With 0 the
+	// estimate is that of maximum likelihood, and ErrNotConnected says that
+	// there is none.
+	Prior float64
+	// Tolerance is the relative change at which the iteration ends; 0 means
+	// 1e-9.
+	Tolerance float64
+}
 
 // PlackettLuce fits the model in which an order arises by choosing the best of
 // those that are left, again and again, each with probability proportional to
@@ -28,65 +37,74 @@ const (
 // generalized Bradley–Terry models", Annals of Statistics 32 (2004), equation
 // 30. Members of a tied group are each chosen from all that are left, as in
 // Breslow's treatment of ties. participants[t] lists who takes part on task t.
-// A prior of p adds, for every participant, p wins and p losses against an
-// imagined one of strength 1, which keeps estimates finite; with 0 the estimate
-// is that of maximum likelihood, and ErrNotConnected says that there is none.
-func PlackettLuce(n int, participants [][]int, orders []Tiers, prior float64) ([]float64, error) {
-	type stage struct {
-		left   []int
-		chosen []int
+func PlackettLuce(n int, participants [][]int, orders []Tiers, fit Fit) ([]float64, error) {
+	// An order is kept as one list, best first, with the length of each tier;
+	// who is in no tier stands at the end.
+	type order struct {
+		list  []int
+		tiers []int
 	}
-	var stages []stage
+	all := make([]order, len(orders))
+	wins := make([]float64, n)
 	beats := make([][]bool, n)
 	for i := range beats {
 		beats[i] = make([]bool, n)
 	}
-	for t, order := range orders {
-		left := participants[t]
-		for _, tier := range order {
-			if len(left) > 1 {
-				stages = append(stages, stage{left, tier})
-			}
-			in := make(map[int]bool, len(tier))
+	for t, tiers := range orders {
+		o := order{list: make([]int, 0, len(participants[t]))}
+		placed := make([]bool, n)
+		for _, tier := range tiers {
 			for _, p := range tier {
-				in[p] = true
+				placed[p] = true
 			}
-			var rest []int
-			for _, p := range left {
-				if !in[p] {
-					rest = append(rest, p)
-				}
+			o.list = append(o.list, tier...)
+			o.tiers = append(o.tiers, len(tier))
+		}
+		for _, p := range participants[t] {
+			if !placed[p] {
+				o.list = append(o.list, p)
 			}
-			for _, a := range tier {
-				for _, b := range rest {
-					beats[a][b] = true
-				}
-				for _, b := range tier {
+		}
+		at := 0
+		for _, size := range o.tiers {
+			if len(o.list)-at < 2 {
+				break // the last one is chosen from nobody else
+			}
+			for _, a := range o.list[at : at+size] {
+				wins[a]++
+				for _, b := range o.list[at:] {
 					if a != b {
 						beats[a][b] = true
 					}
 				}
 			}
-			left = rest
+			at += size
 		}
+		all[t] = o
 	}
-	if prior <= 0 && !connected(beats) {
+	if fit.Prior <= 0 && !connected(beats) {
 		return nil, ErrNotConnected
 	}
-	wins := make([]float64, n)
-	for _, s := range stages {
-		for _, p := range s.chosen {
-			wins[p]++
-		}
-	}
-	return mm(n, wins, prior, func(strength, weight []float64) {
-		for _, s := range stages {
-			sum := 0.0
-			for _, p := range s.left {
-				sum += strength[p]
+	left := make([]float64, n+1)
+	return fit.iterate(n, wins, func(strength, weight []float64) {
+		for _, o := range all {
+			// left[i] is the strength of all from place i on.
+			left[len(o.list)] = 0
+			for i := len(o.list) - 1; i >= 0; i-- {
+				left[i] = left[i+1] + strength[o.list[i]]
 			}
-			share := float64(len(s.chosen)) / sum
-			for _, p := range s.left {
+			share, at := 0.0, 0
+			for _, size := range o.tiers {
+				if len(o.list)-at < 2 {
+					break
+				}
+				share += float64(size) / left[at]
+				for _, p := range o.list[at : at+size] {
+					weight[p] += share
+				}
+				at += size
+			}
+			for _, p := range o.list[at:] {
 				weight[p] += share
 			}
 		}
@@ -96,8 +114,8 @@ func PlackettLuce(n int, participants [][]int, orders []Tiers, prior float64) ([
 // BradleyTerry fits the model in which i beats j with probability proportional
 // to its strength. wins[i][j] counts how often i beat j; a tie is half a win
 // for both. It returns the logarithms of the strengths, with mean zero, by
-// equation 3 of Hunter 2004. The prior is that of [PlackettLuce].
-func BradleyTerry(wins [][]float64, prior float64) ([]float64, error) {
+// equation 3 of Hunter 2004.
+func BradleyTerry(wins [][]float64, fit Fit) ([]float64, error) {
 	n := len(wins)
 	beats := make([][]bool, n)
 	total := make([]float64, n)
@@ -108,10 +126,10 @@ func BradleyTerry(wins [][]float64, prior float64) ([]float64, error) {
 			total[i] += w
 		}
 	}
-	if prior <= 0 && !connected(beats) {
+	if fit.Prior <= 0 && !connected(beats) {
 		return nil, ErrNotConnected
 	}
-	return mm(n, total, prior, func(strength, weight []float64) {
+	return fit.iterate(n, total, func(strength, weight []float64) {
 		for i := range n {
 			for j := range n {
 				if games := wins[i][j] + wins[j][i]; i != j && games > 0 {
@@ -122,8 +140,12 @@ func BradleyTerry(wins [][]float64, prior float64) ([]float64, error) {
 	})
 }
 
-// mm iterates strength = wins / weight until nothing moves.
-func mm(n int, wins []float64, prior float64, weigh func(strength, weight []float64)) ([]float64, error) {
+// iterate sets strength = wins / weight until nothing moves.
+func (f Fit) iterate(n int, wins []float64, weigh func(strength, weight []float64)) ([]float64, error) {
+	prior, tolerance := f.Prior, f.Tolerance
+	if tolerance <= 0 {
+		tolerance = 1e-9
+	}
 	strength, weight := make([]float64, n), make([]float64, n)
 	for i := range strength {
 		strength[i] = 1

@@ -269,6 +269,7 @@ func (rd *reader) open(path string, exists *bool, read func() error) error {
 	}
 	defer f.Close()
 	rd.scan.reset(f)
+	rd.scan.size = info.Size()
 	defer rd.scan.reset(eof{})
 	return read()
 }

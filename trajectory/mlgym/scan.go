@@ -38,6 +38,7 @@ type scanner struct {
 	buf      []byte
 	pos, end int
 	base     int64 // offset of buf[0] in the stream
+	size     int64 // of the stream, −1 where it is not known
 	eof      bool
 	readErr  error
 }
@@ -46,7 +47,7 @@ func newScanner() *scanner { return &scanner{buf: make([]byte, windowBytes)} }
 
 // reset starts a new stream in the memory of the old one.
 func (s *scanner) reset(r io.Reader) {
-	s.r, s.pos, s.end, s.base, s.eof, s.readErr = r, 0, 0, 0, false, nil
+	s.r, s.pos, s.end, s.base, s.size, s.eof, s.readErr = r, 0, 0, 0, -1, false, nil
 }
 
 // fill replaces the window, which must be used up, by the next part of the
@@ -57,6 +58,10 @@ func (s *scanner) fill() bool {
 	}
 	s.base += int64(s.end)
 	s.pos, s.end = 0, 0
+	if s.base == s.size {
+		s.eof = true // spares a call of the system for each file
+		return false
+	}
 	for range 100 {
 		n, err := s.r.Read(s.buf)
 		s.end = n
