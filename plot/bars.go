@@ -1,6 +1,8 @@
 package plot
 
 import (
+	"image/color"
+
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -23,8 +25,17 @@ type Bars struct {
 
 // Part is one kind of segment.
 type Part struct {
-	Name   string
+	Name string
+	// Color picks from the palette, from 1; 0 takes the place in the list.
+	Color  int
 	Values []float64
+}
+
+func (p Part) color(place int) color.RGBA {
+	if p.Color > 0 {
+		place = p.Color - 1
+	}
+	return barColor(place)
 }
 
 // Figure lays the chart out.
@@ -32,7 +43,7 @@ func (b Bars) Figure() *Figure {
 	var keys []key
 	for i, p := range b.Parts {
 		if !b.Single {
-			keys = append(keys, key{name: p.Name, color: barColor(i)})
+			keys = append(keys, key{name: p.Name, color: p.color(i)})
 		}
 	}
 	width := b.Width
@@ -92,7 +103,7 @@ func (b Bars) draw(c draw.Canvas) {
 			sum := 0.0
 			for j, part := range b.Parts {
 				v := part.Values[i]
-				col := barColor(j)
+				col := part.color(j)
 				if b.Grouped {
 					top := mid + vg.Length(len(b.Parts))*6 - vg.Length(j)*12
 					if v > 0 {

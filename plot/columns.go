@@ -17,7 +17,7 @@ type Columns struct {
 func (s Columns) Figure() *Figure {
 	var keys []key
 	for i, p := range s.Parts {
-		keys = append(keys, key{name: p.Name, color: barColor(i)})
+		keys = append(keys, key{name: p.Name, color: p.color(i)})
 	}
 	return &Figure{Width: 640, Height: 330, draw: func(c draw.Canvas) {
 		c = frame(c, s.Title, s.Subtitle, keys)
@@ -45,7 +45,7 @@ func (s Columns) Figure() *Figure {
 						continue
 					}
 					x := float64(s.First + i)
-					fillBox(c, barColor(j), tx(x-0.42), ty(sum), tx(x+0.42), ty(sum+part.Values[i]))
+					fillBox(c, part.color(j), tx(x-0.42), ty(sum), tx(x+0.42), ty(sum+part.Values[i]))
 					sum += part.Values[i]
 				}
 			}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -115,14 +116,14 @@ func (c *Catalog) Extend(r io.Reader) error {
 	}
 	for i, raw := range more.Tasks {
 		var t Task
-		if err := json.Unmarshal(raw, &t); err != nil {
+		if err := strict(raw, &t); err != nil {
 			return fmt.Errorf("tasks[%d]: %w", i, err)
 		}
 		at := slices.IndexFunc(c.Tasks, func(have Task) bool { return have.ID == t.ID })
 		if at >= 0 {
 			t = c.Tasks[at]
 			t.Baseline, t.Reference, t.Low, t.High = clone(t.Baseline), clone(t.Reference), clone(t.Low), clone(t.High)
-			if err := json.Unmarshal(raw, &t); err != nil {
+			if err := strict(raw, &t); err != nil {
 				return fmt.Errorf("tasks[%d]: %w", i, err)
 			}
 		}
@@ -151,7 +152,7 @@ func (c *Catalog) Extend(r io.Reader) error {
 	}
 	for i, raw := range more.Models {
 		var m Model
-		if err := json.Unmarshal(raw, &m); err != nil {
+		if err := strict(raw, &m); err != nil {
 			return fmt.Errorf("models[%d]: %w", i, err)
 		}
 		if m.ID == "" {
@@ -164,7 +165,7 @@ func (c *Catalog) Extend(r io.Reader) error {
 				price := *m.Price
 				m.Price = &price
 			}
-			if err := json.Unmarshal(raw, &m); err != nil {
+			if err := strict(raw, &m); err != nil {
 				return fmt.Errorf("models[%d]: %w", i, err)
 			}
 			c.Models[at] = m
@@ -179,6 +180,13 @@ func (c *Catalog) Extend(r io.Reader) error {
 		c.Models = append(c.Models, m)
 	}
 	return nil
+}
+
+// strict decodes JSON and refuses keys that nothing reads.
+func strict(raw []byte, into any) error {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	return dec.Decode(into)
 }
 
 func clone(p *float64) *float64 {

@@ -156,13 +156,13 @@ func (r *Report) exitFigure(n *Numbers) *Figure {
 			}
 		}
 	}
-	rare := plot.Part{Name: "other", Values: make([]float64, len(r.Models))}
+	rare := plot.Part{Name: "other", Color: len(mainCategories), Values: make([]float64, len(r.Models))}
 	hasRare := false
 	for _, c := range categories {
 		if hidden(c) || n.Exits.Total[c] == 0 {
 			continue
 		}
-		part := plot.Part{Name: c}
+		part := plot.Part{Name: c, Color: slices.Index(mainCategories, c) + 1}
 		for i, m := range r.Models {
 			v := float64(n.Exits.PerModel[m.ID][c])
 			part.Values = append(part.Values, v)
@@ -272,7 +272,7 @@ func (r *Report) actionFigures(n *Numbers, d Definition) []*Figure {
 			if a.Groups[g.String()] == 0 {
 				continue
 			}
-			part := plot.Part{Name: g.String()}
+			part := plot.Part{Name: g.String(), Color: int(g) + 1}
 			for _, id := range ids {
 				part.Values = append(part.Values, float64(counts[id][g.String()]))
 			}
@@ -310,7 +310,7 @@ func (r *Report) stepFigure(d Definition) *Figure {
 		}
 	}
 	for _, g := range groups(d) {
-		part := plot.Part{Name: g.String()}
+		part := plot.Part{Name: g.String(), Color: int(g) + 1}
 		some := false
 		for _, counts := range perStep {
 			part.Values = append(part.Values, float64(counts[g.String()]))
