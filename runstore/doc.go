@@ -8,7 +8,8 @@
 //		lock                   held while a process writes the run
 //		trajectory.jsonl       package trajectory
 //		submission/<n>-<kind>/ the files handed in for evaluation n, from 1
-//		logs/<n>-<kind>.log    what the grader printed in evaluation n
+//		logs/<n>-<kind>.log    what the grader printed in evaluation n (or a
+//		                       folder of that name without .log)
 //		result.json            the Result, once the episode has ended
 //
 // A run whose process was killed has no result.json; [Summarise] makes the

@@ -103,7 +103,7 @@ install_python_tools() {
 # mlgym looks for it.
 build_mlgym() {
 	say "building bin/mlgym and bin/mlgym-shim (a minute or two the first time, seconds later)"
-	(cd "$repository" && CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/mlgym ./cmd/mlgym-shim) || die "go build failed; see above"
+	(cd "$repository" && CGO_ENABLED=0 go build -o bin/ ./cmd/mlgym ./cmd/mlgym-shim) || die "go build failed; see above"
 	if ! cmp -s "$tools/bin/ruff" "$repository/bin/ruff"; then
 		install -m 0755 "$tools/bin/ruff" "$repository/bin/.ruff.new"
 		mv "$repository/bin/.ruff.new" "$repository/bin/ruff"

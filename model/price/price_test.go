@@ -150,3 +150,20 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestDocumentedExample reads the example of the format's page.
+func TestDocumentedExample(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "format", "prices.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```yaml\n")
+	example, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("docs/format/prices.md has no YAML example")
+	}
+	table := parse(t, example)
+	if usd, known := table.Cost("openai/local-llama", model.Usage{InputTokens: 1e6}); usd != 0 || !known {
+		t.Errorf("cost of openai/local-llama = %v, %t; want 0, true", usd, known)
+	}
+}

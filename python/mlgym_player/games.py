@@ -35,10 +35,14 @@ def _copy(move: Any) -> Any:
 
 
 def _plain(move: Any) -> Any:
-    """Return the move as JSON would carry it: plain integers and lists of them."""
+    """Return the move as JSON would carry it; None where it cannot."""
     if type(move) is int or (type(move) is list and all(type(item) is int for item in move)):
         return _copy(move)
-    return json.loads(json.dumps(move))
+    try:
+        return json.loads(json.dumps(move, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        print(f"row_strategy returned {move!r}: {error}")
+        return None
 
 
 def run() -> None:

@@ -10,6 +10,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"mlgym/internal/syscallfilter"
 	"mlgym/sandbox"
 )
 
@@ -126,7 +127,7 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 	}
 	if d.opts.Runtime != Runsc {
 		// gVisor answers system calls itself, and filters its own.
-		spec.Linux.Seccomp = seccomp()
+		spec.Linux.Seccomp = syscallfilter.Profile()
 		spec.Linux.Namespaces = append(spec.Linux.Namespaces, specs.LinuxNamespace{Type: specs.CgroupNamespace})
 		spec.Process.Rlimits = append(spec.Process.Rlimits, d.processLimit(limits)...)
 	}

@@ -22,14 +22,13 @@ import (
 const (
 	fdAction = 62
 	fdReport = 63
-	// fdTerminal carries a terminal that nobody sits at. An interactive bash
-	// resets its terminal whenever a program dies of a signal, and complains
-	// where it has none.
-	fdTerminal = 61
 )
 
-// useTerminal gives bash the terminal where it keeps its own.
-const useTerminal = `; exec 255<&61 61<&-`
+// leaveTerminal turns standard error to where output goes. Bash starts with a
+// terminal there, at which nobody sits, and keeps a copy: an interactive bash
+// resets its terminal whenever a program dies of a signal, and complains where
+// it has none.
+const leaveTerminal = `exec 2>&1; `
 
 // prelude makes an interactive bash fit for a machine: no prompts, no history,
 // no job control messages. It is interactive since only then an interrupt
@@ -109,7 +108,7 @@ func startShell(ctx context.Context, r *reaper, env []string, dir string) (sh *s
 		defer terminal.Close()
 	}
 
-	// Descriptors 61 to 63 must be set in the child: pass a table that long,
+	// Descriptors 62 and 63 must be set in the child: pass a table that long,
 	// with gaps.
 	files := make([]uintptr, fdReport+1)
 	for i := range files {
@@ -119,8 +118,8 @@ func startShell(ctx context.Context, r *reaper, env []string, dir string) (sh *s
 	files[fdAction], files[fdReport] = sh.action.Fd(), reportWrite.Fd()
 	setup := prelude
 	if terminal != nil {
-		files[fdTerminal] = terminal.Fd()
-		setup += useTerminal
+		files[2] = terminal.Fd()
+		setup = leaveTerminal + prelude
 	}
 	attr := &syscall.ProcAttr{Dir: existing(dir), Env: env, Files: files}
 	sh.proc, err = r.start([]string{"bash", "--noprofile", "--norc", "--noediting", "-i"}, attr)

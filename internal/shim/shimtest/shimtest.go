@@ -10,6 +10,7 @@ import (
 
 	"mlgym/internal/cachedir"
 	"mlgym/internal/shim"
+	_ "mlgym/internal/shim/server" // so that a change there makes cached test results void
 )
 
 // Build builds mlgym-shim from the tree at hand and lets shim.Dir find it. It

@@ -31,6 +31,10 @@ const ContextTokens = 8192
 // startTimeout bounds the time to load the model; it takes about half a second.
 const startTimeout = 2 * time.Minute
 
+// threads is one, since several wait for each other by spinning: on a machine
+// busy with other tests that made an answer ten times slower.
+const threads = "1"
+
 // version is the release that scripts/llama-server.sh builds.
 const version = "11434.0.0"
 
@@ -87,7 +91,7 @@ var listening = regexp.MustCompile(`listening on (http://\S+)`)
 // that it listens, which it does once the model is loaded.
 func start(binary, model string) (*server, error) {
 	cmd := exec.Command(binary, "--model", model, "--host", "127.0.0.1", "--port", "0", "--jinja", "--offline",
-		"--threads", "2", "--ctx-size", fmt.Sprint(ContextTokens), "--parallel", "1")
+		"--threads", threads, "--ctx-size", fmt.Sprint(ContextTokens), "--parallel", "1")
 	cmd.Env = []string{"PATH=/usr/bin:/bin"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	reader, writer := io.Pipe()

@@ -11,11 +11,11 @@ which the same formulas are asked in turns.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
-from statistics import median_low
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 
 import engine
-from mlgym_grader import Player, Result, Session
+from mlgym_grader import Result, Session
 
 PUBLISHED_SECONDS = 16.158  # of the example rule, in the published runs
 PASSES = 3
@@ -24,6 +24,26 @@ MAX_LANES = 100
 FILE, FUNCTION = "heuristic.py", "heuristic_fn"
 
 Clauses = list[list[int]]
+
+
+@dataclass
+class Question:
+    """A formula whose search waits for the rule."""
+
+    search: engine.Search
+    run: Generator[Clauses, engine.Answer, bool]
+    clauses: Clauses
+
+    def arguments(self) -> list[object]:
+        """Return the rule's arguments; a dictionary goes as its keys and its values."""
+        search = self.search
+        return [
+            self.clauses,
+            [list(search.assignments), list(search.assignments.values())],
+            [list(search.conflict_count), list(search.conflict_count.values())],
+            search.history,
+            search.level,
+        ]
 
 
 class Contestant:
@@ -41,44 +61,45 @@ class Contestant:
     def decide(self, formulas: list[Clauses]) -> None:
         """Decide the formulas; each lane takes the next one when it is free."""
         waiting = iter(formulas)
-        busy: dict[int, tuple[engine.Search, Generator[Clauses, engine.Answer, bool]]] = {}
-        clauses: dict[int, Clauses] = {}
+        busy: dict[int, Question] = {}
         clock = time.process_time
         began = clock()
         for lane in range(self._lanes):
-            self._next(lane, waiting, busy, clauses)
+            if (question := self._next(waiting)) is not None:
+                busy[lane] = question
         while busy:
-            lanes = sorted(busy)
-            questions = [_question(busy[lane][0], clauses[lane]) for lane in lanes]
+            lanes = list(busy)
+            arguments = [question.arguments() for question in busy.values()]
             self._solver_seconds += clock() - began
-            answers = self._player.ask({"op": "call", "lanes": lanes, "arguments": questions}).get("answers")
+            answers = self._player.ask({"op": "call", "lanes": lanes, "arguments": arguments}).get("answers")
             began = clock()
             if type(answers) is not list or len(answers) != len(lanes):
                 self._player.fail("did not give one answer for each question")
             for lane, answer in zip(lanes, answers, strict=True):
-                search, run = busy[lane]
-                if (problem := search.problem(answer)) is not None:
+                question = busy[lane]
+                if (problem := question.search.problem(answer)) is not None:
                     self._player.fail(f"gave an answer that the solver cannot use: {problem}")
                 try:
-                    clauses[lane] = run.send((answer[0], answer[1]))
+                    question.clauses = question.run.send((answer[0], answer[1]))
                 except StopIteration as end:
-                    self._count(search, end.value)
-                    del busy[lane]
-                    self._next(lane, waiting, busy, clauses)
+                    self._count(question.search, end.value)
+                    following = self._next(waiting)
+                    if following is None:
+                        del busy[lane]
+                    else:
+                        busy[lane] = following
         self._solver_seconds += clock() - began
 
-    def _next(self, lane: int, waiting, busy, clauses) -> None:  # noqa: ANN001 (as in decide)
-        """Give the lane the next formula that needs the rule."""
+    def _next(self, waiting: Iterator[Clauses]) -> Question | None:
+        """Return the first question about the next formula that needs the rule."""
         for formula in waiting:
             search = engine.Search(formula)
             run = search.run(formula)
             try:
-                clauses[lane] = next(run)
+                return Question(search, run, next(run))
             except StopIteration as end:
                 self._count(search, end.value)
-                continue
-            busy[lane] = search, run
-            return
+        return None
 
     def _count(self, search: engine.Search, verdict: bool) -> None:
         self.decisions += search.decisions
@@ -91,22 +112,6 @@ class Contestant:
         self._player.stop()
         rule = end.cpu_seconds - self._begin.cpu_seconds
         return self._solver_seconds, rule, end.metered and self._begin.metered
-
-    @property
-    def player(self) -> Player:
-        """The player, for messages."""
-        return self._player
-
-
-def _question(search: engine.Search, clauses: Clauses) -> list[object]:
-    """Return the rule's arguments; a dictionary goes as its keys and its values."""
-    return [
-        clauses,
-        [list(search.assignments), list(search.assignments.values())],
-        [list(search.conflict_count), list(search.conflict_count.values())],
-        search.history,
-        search.level,
-    ]
 
 
 def grade(session: Session) -> Result:
@@ -127,7 +132,7 @@ def grade(session: Session) -> Result:
         formulas=len(formulas), time_lowest=passes[0]["time"], time_highest=passes[-1]["time"], passes=len(passes)
     )
     scores = {
-        "Time": median_low([one["time"] for one in passes]),
+        "Time": middle["time"],
         "Correct": len(formulas),
         "Incorrect": 0,
         "Decisions": middle["decisions"],

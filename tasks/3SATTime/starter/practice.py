@@ -20,7 +20,7 @@ EXAMPLE_SECONDS = 16.158
 TURNS = 10
 
 
-def example_rule(clauses, assignments, conflict_count, assignment_history, level):  # noqa: ANN001, ANN201
+def example_rule(clauses, assignments, conflict_count, assignment_history, level):
     """Choose as the starter's heuristic.py does."""
     random.seed(10)
     free = sorted({abs(x) for clause in clauses for x in clause if abs(x) not in assignments})

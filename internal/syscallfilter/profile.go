@@ -1,4 +1,7 @@
-package oci
+// Package syscallfilter is the filter of system calls that runtimes which take
+// one in the form of the OCI runtime specification (runc, crun, Docker) are
+// given for a sandbox.
+package syscallfilter
 
 import (
 	"runtime"
@@ -26,9 +29,9 @@ var refused = []string{
 	"iopl", "ioperm", "modify_ldt", "vm86", "vm86old", "vhangup", "nfsservctl", "uselib", "name_to_handle_at", "open_by_handle_at",
 }
 
-// seccomp is the filter of system calls. Everything is allowed but what is
-// known to be of no use here; other architectures' calls are killed.
-func seccomp() *specs.LinuxSeccomp {
+// Profile returns the filter. Everything is allowed but what is known to be of
+// no use in a sandbox; other architectures' calls are killed.
+func Profile() *specs.LinuxSeccomp {
 	eperm, enosys, eafnosupport := uint(unix.EPERM), uint(unix.ENOSYS), uint(unix.EAFNOSUPPORT)
 	filter := &specs.LinuxSeccomp{
 		DefaultAction: specs.ActAllow,
@@ -49,6 +52,12 @@ func seccomp() *specs.LinuxSeccomp {
 			Args: []specs.LinuxSeccompArg{{Index: 0, Value: flag, ValueTwo: flag, Op: specs.OpMaskedEqual}},
 		})
 	}
+	// The limits of another process, which may be the shim: the kernel lets
+	// everyone set those of whoever has the same number as himself.
+	filter.Syscalls = append(filter.Syscalls, specs.LinuxSyscall{
+		Names: []string{"prlimit64"}, Action: specs.ActErrno, ErrnoRet: &eperm,
+		Args: []specs.LinuxSeccompArg{{Index: 0, Value: 0, Op: specs.OpNotEqual}},
+	})
 	// Typing into a terminal that another process reads.
 	for _, request := range []uint64{unix.TIOCSTI, unix.TIOCLINUX} {
 		filter.Syscalls = append(filter.Syscalls, specs.LinuxSyscall{

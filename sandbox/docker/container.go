@@ -1,0 +1,207 @@
+package docker
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
+	"github.com/moby/moby/client"
+
+	"mlgym/internal/cachedir"
+	"mlgym/internal/syscallfilter"
+	"mlgym/sandbox"
+)
+
+// The labels by which leftovers are known.
+const (
+	labelID      = "mlgym.id"
+	labelOwner   = "mlgym.owner"
+	labelStart   = "mlgym.owner.start"
+	labelPurpose = "mlgym.purpose"
+)
+
+// containerName is the container's name for a sandbox.
+func containerName(id string) string { return "mlgym-" + id }
+
+// containerOptions describe the container of a sandbox.
+func containerOptions(e *engine, spec sandbox.Spec, image, shimDir string) (client.ContainerCreateOptions, error) {
+	none := client.ContainerCreateOptions{}
+	mounts, parents, err := planMounts(spec.Mounts)
+	if err != nil {
+		return none, err
+	}
+	names, err := nameFiles()
+	if err != nil {
+		return none, err
+	}
+	security := []string{"no-new-privileges"}
+	if !e.podman {
+		// Podman takes a path on its own side instead, and has a good default.
+		profile, err := json.Marshal(syscallfilter.Profile())
+		if err != nil {
+			return none, err
+		}
+		security = append(security, "seccomp="+string(profile))
+	}
+	tmpfs := map[string]string{}
+	own := fmt.Sprintf("rw,exec,nosuid,nodev,size=%d,mode=0755,uid=%d,gid=%d", spec.Limits.DiskBytes, sandbox.UserID, sandbox.GroupID)
+	for _, dir := range append([]string{sandbox.HomeDir, sandbox.WorkDir}, parents...) {
+		tmpfs[dir] = own
+	}
+	for _, dir := range []string{"/tmp", "/var/tmp"} {
+		tmpfs[dir] = fmt.Sprintf("rw,exec,nosuid,nodev,size=%d,mode=1777", spec.Limits.DiskBytes)
+	}
+	pids := int64(spec.Limits.Processes)
+	off := false
+	host := &container.HostConfig{
+		AutoRemove:     true,
+		NetworkMode:    "none",
+		IpcMode:        "private",
+		CgroupnsMode:   "private",
+		ReadonlyRootfs: true,
+		CapDrop:        []string{"ALL"},
+		SecurityOpt:    security,
+		Tmpfs:          tmpfs,
+		ShmSize:        spec.Limits.DiskBytes,
+		Init:           &off,
+		LogConfig:      container.LogConfig{Type: "none"},
+		RestartPolicy:  container.RestartPolicy{Name: "no"},
+		Resources: container.Resources{
+			Ulimits: []*container.Ulimit{{Name: "core"}, {Name: "nofile", Soft: 4096, Hard: 4096}},
+		},
+		Mounts: append([]mount.Mount{
+			bind(shimDir, sandbox.ShimDir),
+			bind(filepath.Join(names, "passwd"), "/etc/passwd"),
+			bind(filepath.Join(names, "group"), "/etc/group"),
+		}, mounts...),
+	}
+	if !slices.Contains(e.without, "memory") {
+		host.Memory, host.MemorySwap = spec.Limits.MemoryBytes, spec.Limits.MemoryBytes
+	}
+	if !slices.Contains(e.without, "processes") {
+		host.PidsLimit = &pids
+	}
+	if !slices.Contains(e.without, "cpu") {
+		// The engine refuses more than there are.
+		host.NanoCPUs = int64(min(spec.Limits.CPUs, float64(max(e.cpus, 1))) * 1e9)
+	}
+	start, err := startOf(os.Getpid())
+	if err != nil {
+		return none, err
+	}
+	return client.ContainerCreateOptions{
+		Name: containerName(spec.ID),
+		Config: &container.Config{
+			Image:        image,
+			User:         fmt.Sprintf("%d:%d", sandbox.UserID, sandbox.GroupID),
+			Hostname:     "sandbox",
+			Entrypoint:   []string{sandbox.ShimDir + "/mlgym-shim"},
+			Cmd:          []string{"serve"},
+			WorkingDir:   sandbox.WorkDir,
+			Env:          environment(nil),
+			OpenStdin:    true,
+			StdinOnce:    true, // the end of the connection is the end of input
+			AttachStdin:  true,
+			AttachStdout: true,
+			AttachStderr: true,
+			Healthcheck:  &container.HealthConfig{Test: []string{"NONE"}},
+			Labels: map[string]string{
+				labelID:      spec.ID,
+				labelOwner:   strconv.Itoa(os.Getpid()),
+				labelStart:   strconv.FormatUint(start, 10),
+				labelPurpose: spec.Purpose,
+			},
+		},
+		HostConfig: host,
+	}, nil
+}
+
+func bind(source, target string) mount.Mount {
+	return mount.Mount{Type: mount.TypeBind, Source: source, Target: target, ReadOnly: true}
+}
+
+// planMounts checks the mounts of a spec. Folders between the home and a
+// target, which the engine would make root's, are returned as parents.
+func planMounts(wanted []sandbox.Mount) (mounts []mount.Mount, parents []string, err error) {
+	for _, m := range wanted {
+		if !path.IsAbs(m.Target) || path.Clean(m.Target) != m.Target || m.Target == "/" {
+			return nil, nil, fmt.Errorf("mount target %q: want a clean absolute path", m.Target)
+		}
+		for _, taken := range []string{"/proc", "/dev", "/sys", sandbox.HomeDir, sandbox.WorkDir} {
+			if m.Target == taken || (taken == "/proc" || taken == "/dev" || taken == "/sys") && strings.HasPrefix(m.Target, taken+"/") {
+				return nil, nil, fmt.Errorf("mount target %q belongs to the sandbox", m.Target)
+			}
+		}
+		source, err := filepath.Abs(m.Source)
+		if err != nil {
+			return nil, nil, err
+		}
+		if source, err = filepath.EvalSymlinks(source); err != nil {
+			return nil, nil, fmt.Errorf("mount source: %w", err)
+		}
+		info, err := os.Stat(source)
+		if err != nil {
+			return nil, nil, fmt.Errorf("mount source: %w", err)
+		}
+		if !info.IsDir() && !info.Mode().IsRegular() {
+			return nil, nil, fmt.Errorf("mount source %s is neither a folder nor a file", source)
+		}
+		mounts = append(mounts, bind(source, m.Target))
+		for dir := path.Dir(m.Target); strings.HasPrefix(dir, sandbox.HomeDir+"/"); dir = path.Dir(dir) {
+			if !slices.Contains(parents, dir) {
+				parents = append(parents, dir)
+			}
+		}
+	}
+	return mounts, parents, nil
+}
+
+// nameFiles returns a folder with the passwd and group files of every sandbox.
+func nameFiles() (string, error) {
+	dir, err := cachedir.Dir("docker")
+	if err != nil {
+		return "", err
+	}
+	for name, text := range map[string]string{
+		"passwd": fmt.Sprintf("root:x:0:0:root:/root:/usr/sbin/nologin\n%s:x:%d:%d::%s:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+			sandbox.UserName, sandbox.UserID, sandbox.GroupID, sandbox.HomeDir),
+		"group": fmt.Sprintf("root:x:0:\n%s:x:%d:\nnogroup:x:65534:\n", sandbox.UserName, sandbox.GroupID),
+	} {
+		path := filepath.Join(dir, name)
+		if old, err := os.ReadFile(path); err == nil && string(old) == text {
+			continue
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		if err := replace(path, text); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
+}
+
+// replace writes a file that others can read, at once or not at all.
+func replace(path, text string) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-")
+	if err != nil {
+		return err
+	}
+	_, writeErr := tmp.WriteString(text)
+	err = errors.Join(writeErr, tmp.Chmod(0o644), tmp.Close()) //nolint:gosec // sandboxes read it
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(tmp.Name())
+	}
+	return err
+}

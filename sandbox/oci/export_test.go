@@ -1,0 +1,4 @@
+package oci
+
+// ContainerName is containerName for tests outside the package.
+var ContainerName = containerName
