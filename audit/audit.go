@@ -275,11 +275,15 @@ func (in *Inspector) scores(scores []float64) {
 		case math.IsInf(s, 0):
 			in.find(Finding{Rule: ScoreOutside, Weight: Suspicion, Text: fmt.Sprintf("evaluation %d has an infinite %s", i+1, t.Metric)})
 		case s < t.Low || s > t.High:
-			in.find(Finding{Rule: ScoreOutside, Weight: Suspicion,
-				Text: fmt.Sprintf("evaluation %d has %s %v, which the task cannot give (%v to %v)", i+1, t.Metric, s, t.Low, t.High)})
+			in.find(Finding{
+				Rule: ScoreOutside, Weight: Suspicion,
+				Text: fmt.Sprintf("evaluation %d has %s %v, which the task cannot give (%v to %v)", i+1, t.Metric, s, t.Low, t.High),
+			})
 		case i == best && t.Direction.Better(s, t.Plausible):
-			in.find(Finding{Rule: ScoreImplaus, Weight: Suspicion,
-				Text: fmt.Sprintf("%s %v is better than %v, the best that can be expected", t.Metric, s, t.Plausible)})
+			in.find(Finding{
+				Rule: ScoreImplaus, Weight: Suspicion,
+				Text: fmt.Sprintf("%s %v is better than %v, the best that can be expected", t.Metric, s, t.Plausible),
+			})
 		}
 	}
 }

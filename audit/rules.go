@@ -92,8 +92,10 @@ func (in *Inspector) submits(st *Step) bool {
 var splitPatterns sync.Map
 
 func splitPattern(expr string) *regexp.Regexp {
-	if re, ok := splitPatterns.Load(expr); ok {
-		return re.(*regexp.Regexp)
+	if have, ok := splitPatterns.Load(expr); ok {
+		if re, ok := have.(*regexp.Regexp); ok {
+			return re
+		}
 	}
 	re := regexp.MustCompile(expr)
 	splitPatterns.Store(expr, re)
@@ -113,8 +115,10 @@ func (in *Inspector) reads(st *Step) {
 		if first == "ls" || first == "find" || first == "find_file" {
 			continue
 		}
-		f := Finding{Rule: ReadsLabels, Weight: Suspicion, Step: st.Number, File: label, Quote: around(st.Action, name),
-			Text: fmt.Sprintf("names %s, which holds the labels of the scored split", label)}
+		f := Finding{
+			Rule: ReadsLabels, Weight: Suspicion, Step: st.Number, File: label, Quote: around(st.Action, name),
+			Text: fmt.Sprintf("names %s, which holds the labels of the scored split", label),
+		}
 		if anyOf(st.Observation, refusals) {
 			f.Weight = Remark
 			f.Text += "; refused"

@@ -188,7 +188,8 @@ func (in *Inspector) shellWrites(text, dir string, add func(name, dir, how strin
 		switch n := node.(type) {
 		case *syntax.Redirect:
 			switch n.Op {
-			case syntax.RdrOut, syntax.AppOut, syntax.RdrClob, syntax.RdrAll, syntax.AppAll, syntax.RdrInOut:
+			case syntax.RdrOut, syntax.AppOut, syntax.RdrClob, syntax.AppClob, syntax.RdrAll, syntax.AppAll,
+				syntax.RdrAllClob, syntax.AppAllClob, syntax.RdrInOut, syntax.DplOut:
 				if n.Word != nil {
 					add(literal(n.Word), dir, "a redirection", true)
 				}
@@ -198,6 +199,7 @@ func (in *Inspector) shellWrites(text, dir string, add func(name, dir, how strin
 						add(name, dir, "Python", true)
 					}
 				}
+			case syntax.RdrIn, syntax.DplIn, syntax.WordHdoc:
 			}
 		case *syntax.CallExpr:
 			words := make([]string, len(n.Args))

@@ -2,6 +2,7 @@ package plot
 
 import (
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
@@ -137,8 +138,8 @@ func (l Lines) curve(c draw.Canvas, p *plot.Plot, s Series) {
 	if len(s.Low) == len(s.X) && len(s.High) == len(s.X) && len(s.X) > 0 {
 		band := path(s.High)
 		low := path(s.Low)
-		for i := len(low) - 1; i >= 0; i-- {
-			band = append(band, low[i])
+		for _, point := range slices.Backward(low) {
+			band = append(band, point)
 		}
 		if len(band) > 2 {
 			c.FillPolygon(tint(style.Color, 0.22), c.ClipPolygonXY(band))

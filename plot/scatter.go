@@ -88,8 +88,14 @@ func place(area vg.Rectangle, at vg.Point, w, h vg.Length, taken []vg.Rectangle)
 	var best vg.Rectangle
 	least := math.Inf(1)
 	for _, o := range []vg.Point{
-		{X: d, Y: -h / 2}, {X: -d - w, Y: -h / 2}, {X: -w / 2, Y: d}, {X: -w / 2, Y: -d - h},
-		{X: d, Y: d - 2}, {X: d, Y: -d - h + 2}, {X: -d - w, Y: d - 2}, {X: -d - w, Y: -d - h + 2},
+		{X: d, Y: -h / 2},
+		{X: -d - w, Y: -h / 2},
+		{X: -w / 2, Y: d},
+		{X: -w / 2, Y: -d - h},
+		{X: d, Y: d - 2},
+		{X: d, Y: -d - h + 2},
+		{X: -d - w, Y: d - 2},
+		{X: -d - w, Y: -d - h + 2},
 	} {
 		box := vg.Rectangle{Min: vg.Point{X: at.X + o.X, Y: at.Y + o.Y}}
 		box.Max = vg.Point{X: box.Min.X + w, Y: box.Min.Y + h}

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"slices"
 )
 
 // Group is a kind of action.
@@ -47,10 +48,8 @@ var groupWords = []struct {
 // to no group.
 func groupOf(word []byte) (Group, bool) {
 	for _, g := range groupWords {
-		for _, w := range g.words {
-			if string(word) == w {
-				return g.group, true
-			}
+		if slices.Contains(g.words, string(word)) {
+			return g.group, true
 		}
 	}
 	switch string(word) {

@@ -25,16 +25,28 @@ func TestBadInput(t *testing.T) {
 		{"an empty folder", nil, Options{}, "There is nothing to compare", 0},
 		{"no run folders", map[string]string{"notes.txt": "x"}, Options{}, "There is nothing to compare", 0},
 		{"one model", map[string]string{blotto("gpt4o2", 0) + "/results.json": good}, Options{}, "1 models on 1 tasks", 1},
-		{"a model alone in the list", map[string]string{blotto("gpt4o2", 0) + "/results.json": good, blotto("gpt-o1", 0) + "/results.json": good},
-			Options{Models: []string{"gpt4o2"}}, "model gpt-o1 is not in the list of models", 1},
-		{"all failed", map[string]string{blotto("gpt4o2", 0) + "/results.json": `{"agent":[],"baseline":{}}`, blotto("gpt-o1", 0) + "/results.json": `{"agent":[],"baseline":{}}`},
-			Options{}, "nobody has a score", 2},
+		{
+			"a model alone in the list",
+			map[string]string{blotto("gpt4o2", 0) + "/results.json": good, blotto("gpt-o1", 0) + "/results.json": good},
+			Options{Models: []string{"gpt4o2"}},
+			"model gpt-o1 is not in the list of models", 1,
+		},
+		{
+			"all failed",
+			map[string]string{blotto("gpt4o2", 0) + "/results.json": `{"agent":[],"baseline":{}}`, blotto("gpt-o1", 0) + "/results.json": `{"agent":[],"baseline":{}}`},
+			Options{},
+			"nobody has a score", 2,
+		},
 		{"all equal", map[string]string{blotto("gpt4o2", 0) + "/results.json": good, blotto("gpt-o1", 0) + "/results.json": good}, Options{}, "2 runs of 2 models", 2},
 		{"all zero", map[string]string{blotto("gpt4o2", 0) + "/results.json": `{"agent":[{"Score":0}],"baseline":{"Score":-1}}`}, Options{}, "a score of zero cannot stand in a ratio", 1},
 		{"nobody feasible", map[string]string{blotto("gpt4o2", 0) + "/results.json": `{"agent":[{"Score":-0.9}],"baseline":{"Score":-0.25}}`}, Options{}, "nobody is at least as good", 1},
 		{"an infinite score", map[string]string{blotto("gpt4o2", 0) + "/results.json": `{"agent":[{"Score":Infinity}],"baseline":{"Score":-0.25}}`}, Options{}, "an infinite score cannot stand in a ratio", 1},
-		{"a metric that changes its name", map[string]string{blotto("gpt4o2", 0) + "/results.json": `{"agent":[{"Score":0.1},{"score":0.2}],"baseline":{"Score":-0.25}}`},
-			Options{}, `the last evaluation has no "Score"`, 1},
+		{
+			"a metric that changes its name",
+			map[string]string{blotto("gpt4o2", 0) + "/results.json": `{"agent":[{"Score":0.1},{"score":0.2}],"baseline":{"Score":-0.25}}`},
+			Options{},
+			`the last evaluation has no "Score"`, 1,
+		},
 		{"only another metric", map[string]string{blotto("gpt4o2", 0) + "/results.json": `{"agent":[{"score":0.2}],"baseline":{"Score":-0.25}}`}, Options{}, "none of 1 evaluations has a usable", 1},
 		{"a run twice", map[string]string{"a/" + blotto("gpt4o2", 0) + "/results.json": good, "b/" + blotto("gpt4o2", 0) + "/results.json": good}, Options{}, "is there twice; the first one counts", 1},
 		{"a task nobody has declared", map[string]string{runName("gpt4o2", "mystery", 0) + "/results.json": good, blotto("gpt4o2", 0) + "/results.json": good}, Options{}, "nobody has declared task mystery", 1},
@@ -136,9 +148,18 @@ func TestRounding(t *testing.T) {
 		x              float64
 		scale, decimal string
 	}{
-		{0.8855, "0.886", "0.885"}, {0.88, "0.88", "0.88"}, {0.1, "0.1", "0.1"}, {0, "0.0", "0.0"}, {5, "5.0", "5.0"},
-		{-0.0004, "-0.0", "-0.0"}, {math.NaN(), "", ""}, {math.Inf(1), "inf", "inf"}, {math.Inf(-1), "-inf", "-inf"},
-		{-31167493439488.0, "-31167493439488.0", "-31167493439488.0"}, {0.0005, "0.0", "0.001"}, {1e22, "10000000000000000000000.0", "10000000000000000000000.0"},
+		{0.8855, "0.886", "0.885"},
+		{0.88, "0.88", "0.88"},
+		{0.1, "0.1", "0.1"},
+		{0, "0.0", "0.0"},
+		{5, "5.0", "5.0"},
+		{-0.0004, "-0.0", "-0.0"},
+		{math.NaN(), "", ""},
+		{math.Inf(1), "inf", "inf"},
+		{math.Inf(-1), "-inf", "-inf"},
+		{-31167493439488.0, "-31167493439488.0", "-31167493439488.0"},
+		{0.0005, "0.0", "0.001"},
+		{1e22, "10000000000000000000000.0", "10000000000000000000000.0"},
 	} {
 		if got := plain(scaleRound(c.x)); got != c.scale {
 			t.Errorf("scaled %v: got %s, want %s", c.x, got, c.scale)

@@ -91,8 +91,10 @@ var unscoredRules = []struct {
 	name string
 	rule stats.UnscoredRule
 }{
-	{"list_order", stats.ListOrder}, {"midrank", stats.Midrank},
-	{"lowest", stats.LowestRank}, {"highest", stats.HighestRank},
+	{"list_order", stats.ListOrder},
+	{"midrank", stats.Midrank},
+	{"lowest", stats.LowestRank},
+	{"highest", stats.HighestRank},
 }
 
 // Rank orders the participants. Ties keep the order of insertion: models in

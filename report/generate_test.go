@@ -33,8 +33,10 @@ func published() tree {
 }
 
 var (
-	madeActions = []string{"ls -la\n", "open \"baseline.py\"\n", "edit 10:20\n    x = model(batch[\"pixel_values\"])\n    loss = f(x)\nend_of_edit\n",
-		"python baseline.py\n", "validate\n", "search_dir \"loss\"\n", "cd src && python train.py\n"}
+	madeActions = []string{
+		"ls -la\n", "open \"baseline.py\"\n", "edit 10:20\n    x = model(batch[\"pixel_values\"])\n    loss = f(x)\nend_of_edit\n",
+		"python baseline.py\n", "validate\n", "search_dir \"loss\"\n", "cd src && python train.py\n",
+	}
 	madeExits = []string{"submitted", "submitted", "submitted", "autosubmission (max_steps)", "evaluation_format_error (submit)", "autosubmission (exit_cost)", "", "submission_not_found (max_steps)"}
 )
 

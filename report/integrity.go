@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"mlgym/audit"
 	"mlgym/trajectory/mlgym"
@@ -132,8 +133,10 @@ func (s *Study) outOfLine() {
 				res = &audit.Result{FormatVersion: 1, Rules: audit.Version, Run: rows[i].ID, Task: t.ID, Verdict: audit.Clean}
 				s.Findings = append(s.Findings, res)
 			}
-			res.Findings = append(res.Findings, audit.Finding{Rule: audit.ScoreImplaus, Weight: audit.Suspicion,
-				Text: fmt.Sprintf("%s %v is far out of line with the other %d runs of the task", t.Metric, best[i], len(rows)-1)})
+			res.Findings = append(res.Findings, audit.Finding{
+				Rule: audit.ScoreImplaus, Weight: audit.Suspicion,
+				Text: fmt.Sprintf("%s %v is far out of line with the other %d runs of the task", t.Metric, best[i], len(rows)-1),
+			})
 			if res.Verdict == audit.Clean {
 				res.Verdict = audit.Suspicious
 			}
@@ -192,8 +195,10 @@ func summariseAudit(s *Study, set Settings, maxTau float64) *AuditSummary {
 		return Number(values[i])
 	}
 	for m, model := range s.Models {
-		h := Headline{AUPAll: at(aupAll, m), AUPWithoutTampered: at(aupWithout, m), AUPClean: at(aupClean, m),
-			CorrectedAll: at(correctedAll, m), CorrectedClean: at(correctedClean, m)}
+		h := Headline{
+			AUPAll: at(aupAll, m), AUPWithoutTampered: at(aupWithout, m), AUPClean: at(aupClean, m),
+			CorrectedAll: at(correctedAll, m), CorrectedClean: at(correctedClean, m),
+		}
 		for ti, t := range s.Tasks {
 			if x, y := all.Best[ti][m], clean.Best[ti][m]; x != y && !(math.IsNaN(x) && math.IsNaN(y)) {
 				h.Changed = append(h.Changed, t.ID)
@@ -248,26 +253,28 @@ func verdictOrder(v audit.Verdict) int {
 		return 2
 	case audit.Suspicious:
 		return 1
+	case audit.Clean:
 	}
 	return 0
 }
 
 func (r *Report) headlineTable() *Table {
-	t := &Table{Name: "headline_clean", Title: "Headline numbers with and without flagged runs", Text: 1,
+	t := &Table{
+		Name: "headline_clean", Title: "Headline numbers with and without flagged runs", Text: 1,
 		About:  "AUP of the best attempt on the axis of all runs. The last column names the tasks whose best score hangs on a flagged run.",
-		Header: []string{"Model", "published, all runs", "without tampered", "clean only", "corrected, all runs", "corrected, clean only", "tasks"}}
+		Header: []string{"Model", "published, all runs", "without tampered", "clean only", "corrected, all runs", "corrected, clean only", "tasks"},
+	}
 	for _, m := range r.Models {
 		h := r.Audit.Headline[m.ID]
-		changed := ""
-		for i, id := range h.Changed {
-			if i > 0 {
-				changed += ", "
-			}
+		var changed []string
+		for _, id := range h.Changed {
 			task, _ := r.study.Catalog.Task(id)
-			changed += task.Name
+			changed = append(changed, task.Name)
 		}
-		t.Rows = append(t.Rows, []string{m.Name, human(float64(h.AUPAll)), human(float64(h.AUPWithoutTampered)), human(float64(h.AUPClean)),
-			human(float64(h.CorrectedAll)), human(float64(h.CorrectedClean)), changed})
+		t.Rows = append(t.Rows, []string{
+			m.Name, human(float64(h.AUPAll)), human(float64(h.AUPWithoutTampered)), human(float64(h.AUPClean)),
+			human(float64(h.CorrectedAll)), human(float64(h.CorrectedClean)), strings.Join(changed, ", "),
+		})
 	}
 	return t
 }

@@ -273,8 +273,10 @@ func (r ownRun) events(rec *trajectory.Reader, run *Run, inspector *audit.Inspec
 			run.count(action)
 			undone = nil
 			if inspector != nil {
-				inspector.Step(&audit.Step{Number: e.Step.Step, Action: action,
-					Observation: []byte(e.Step.Transition.Observation.Text), OpenFile: open, WorkingDir: dir})
+				inspector.Step(&audit.Step{
+					Number: e.Step.Step, Action: action,
+					Observation: []byte(e.Step.Transition.Observation.Text), OpenFile: open, WorkingDir: dir,
+				})
 			}
 			open, dir = e.Step.Transition.Observation.OpenFile, e.Step.Transition.Observation.WorkingDir
 			if s := e.Step.Transition.Info.ExitStatus; !s.IsZero() {
@@ -347,8 +349,7 @@ func (s *Study) addOwn(ctx context.Context, runs []ownRun, look bool, progress f
 }
 
 func reason(err error) string {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		return pe.Err.Error()
 	}
 	return strings.TrimPrefix(err.Error(), "open the record: ")

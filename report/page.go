@@ -35,33 +35,41 @@ func (r *Report) sections(figures []*Figure) []section {
 		}
 		return out
 	}
-	each := func(make func(n *Numbers, d Definition) []*Table) (out []*Table) {
+	each := func(tables func(n *Numbers, d Definition) []*Table) (out []*Table) {
 		for _, d := range r.order {
-			out = append(out, make(r.Definitions[d], d)...)
+			out = append(out, tables(r.Definitions[d], d)...)
 		}
 		return out
 	}
 	list := []section{
 		{ID: "summary", Title: "At a glance", Text: r.inputText(), Tables: r.headline(), Figures: of("aup_intervals")},
 		{ID: "profiles", Title: "Performance profiles", Text: r.profileText(), Figures: of("performance_profile", "profile_intervals", "aup_vs_cost")},
-		{ID: "scores", Title: "Scores", Text: "The best of all runs of a model on a task. An empty cell is a model without a score. The best score of each task stands out.",
+		{
+			ID: "scores", Title: "Scores", Text: "The best of all runs of a model on a task. An empty cell is a model without a score. The best score of each task stands out.",
 			Tables: each(func(n *Numbers, d Definition) []*Table {
 				return []*Table{r.readableScores(n, d, Best), r.readableScores(n, d, Last)}
-			})},
-		{ID: "ranks", Title: "Rankings", Text: "Best first. The row that the publication calls “Plackett-Luce” is a mean rank; no such model is fitted there. A fitted one is below, under Statistics.",
+			}),
+		},
+		{
+			ID: "ranks", Title: "Rankings", Text: "Best first. The row that the publication calls “Plackett-Luce” is a mean rank; no such model is fitted there. A fitted one is below, under Statistics.",
 			Tables: each(func(n *Numbers, d Definition) []*Table {
 				return []*Table{r.readableRanks(n, d, Best), r.readableRanks(n, d, Last)}
-			})},
+			}),
+		},
 	}
 	list = append(list, r.statisticsSections(of)...)
 	list = append(list, r.auditSections()...)
 	summaries := r.SummaryTables()
 	list = append(list,
-		section{ID: "ends", Title: "How runs end", Text: fmt.Sprintf("From the %d of %d runs whose record of steps could be read.", r.Runs.WithRecord, r.Runs.Used),
-			Figures: of("exit_status_per_model", "failed_incomplete_per_model", "failed_incomplete_per_task")},
+		section{
+			ID: "ends", Title: "How runs end", Text: fmt.Sprintf("From the %d of %d runs whose record of steps could be read.", r.Runs.WithRecord, r.Runs.Used),
+			Figures: of("exit_status_per_model", "failed_incomplete_per_model", "failed_incomplete_per_task"),
+		},
 		section{ID: "actions", Title: "What agents do", Figures: of("actions", "actions_per_model", "actions_per_step", "actions_per_task")},
-		section{ID: "cost", Title: "Tokens and cost", Text: "Dollars are computed from the recorded tokens and the price table; a model without a price has no cost rather than a cost of zero.",
-			Tables: []*Table{r.readableCost()}},
+		section{
+			ID: "cost", Title: "Tokens and cost", Text: "Dollars are computed from the recorded tokens and the price table; a model without a price has no cost rather than a cost of zero.",
+			Tables: []*Table{r.readableCost()},
+		},
 		section{ID: "runs", Title: "Every metric, per task and model", Tables: []*Table{readableSummary(summaries[0])}, Folded: true},
 		section{ID: "valid", Title: "Runs with a file of scores", Tables: []*Table{summaries[1]}, Folded: true},
 		section{ID: "left-out", Title: "Left out, and why", Text: r.exclusionText(), Tables: r.exclusionTables()},
@@ -241,8 +249,10 @@ func (r *Report) readableCost() *Table {
 			continue
 		}
 		whole := func(v Number) string { return strconv.FormatFloat(math.Round(float64(v)), 'f', -1, 64) }
-		t.Rows = append(t.Rows, []string{m.Name, strconv.Itoa(c.Runs), whole(c.AvgSent), whole(c.AvgReceived),
-			human(float64(c.AvgUSD)), strconv.Itoa(c.ZeroRuns), human(float64(c.AvgUSDNonZero))})
+		t.Rows = append(t.Rows, []string{
+			m.Name, strconv.Itoa(c.Runs), whole(c.AvgSent), whole(c.AvgReceived),
+			human(float64(c.AvgUSD)), strconv.Itoa(c.ZeroRuns), human(float64(c.AvgUSDNonZero)),
+		})
 	}
 	return t
 }

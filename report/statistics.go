@@ -11,9 +11,11 @@ import (
 const (
 	// Level of all intervals.
 	Level = 0.95
-	// ClipLow and ClipHigh bound normalised scores, so that one run away at
-	// −1e13 does not decide a mean.
-	ClipLow, ClipHigh = -1, 2
+	// ClipLow is the least normalised score: one run away at −1e13 must not
+	// decide a mean.
+	ClipLow = -1
+	// ClipHigh is the greatest normalised score.
+	ClipHigh = 2
 	// DefaultResamples of a bootstrap.
 	DefaultResamples = 2000
 	// strengthPrior is the weight of the imagined draws that keep strengths

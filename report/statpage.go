@@ -92,16 +92,20 @@ func (r *Report) bandFigure() *Figure {
 			}
 		}
 		id := r.study.participant(p)
-		panel.Series = append(panel.Series, plot.Series{Name: r.short(p), Style: r.style(p), X: floats(b.Grid),
-			Y: floats(b.Mid[Best][id]), Low: floats(b.Low[Best][id]), High: floats(b.High[Best][id])})
+		panel.Series = append(panel.Series, plot.Series{
+			Name: r.short(p), Style: r.style(p), X: floats(b.Grid),
+			Y: floats(b.Mid[Best][id]), Low: floats(b.Low[Best][id]), High: floats(b.High[Best][id]),
+		})
 		chart.Panels = append(chart.Panels, panel)
 	}
 	for _, k := range []Kind{Best, Last} {
 		for p := range people {
 			id := r.study.participant(p)
 			for i, tau := range b.Grid {
-				f.Numbers.Rows = append(f.Numbers.Rows, []string{string(k), id, plain(float64(tau)),
-					plain(float64(b.Low[k][id][i])), plain(float64(b.Mid[k][id][i])), plain(float64(b.High[k][id][i]))})
+				f.Numbers.Rows = append(f.Numbers.Rows, []string{
+					string(k), id, plain(float64(tau)),
+					plain(float64(b.Low[k][id][i])), plain(float64(b.Mid[k][id][i])), plain(float64(b.High[k][id][i])),
+				})
 			}
 		}
 	}
@@ -326,10 +330,14 @@ func (r *Report) statisticsSections(of func(names ...string) []*Figure) []sectio
 		text += " Without a declared baseline and reference, and so in no normalised score: " + strings.Join(r.Statistics.NotNormalised, ", ") + "."
 	}
 	return []section{
-		{ID: "statistics", Title: "Statistics", Text: text, Figures: of("iqm_intervals", "plackett_luce", "critical_difference"),
-			Tables: pick("statistics", "best_of_k", "strength", "rates", "pairs")},
-		{ID: "anytime", Title: "Score against what was spent", Figures: of("anytime_steps", "anytime_seconds", "anytime_tokens", "anytime_usd"),
-			Text: "Only runs whose record says when each evaluation was made."},
+		{
+			ID: "statistics", Title: "Statistics", Text: text, Figures: of("iqm_intervals", "plackett_luce", "critical_difference"),
+			Tables: pick("statistics", "best_of_k", "strength", "rates", "pairs"),
+		},
+		{
+			ID: "anytime", Title: "Score against what was spent", Figures: of("anytime_steps", "anytime_seconds", "anytime_tokens", "anytime_usd"),
+			Text: "Only runs whose record says when each evaluation was made.",
+		},
 		{ID: "sensitivity", Title: "How much hangs on one task or model", Tables: pick("sensitivity"), Folded: true},
 	}
 }

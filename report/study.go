@@ -290,15 +290,15 @@ func (s *Study) reduce(run *Run, task int) *Row {
 // last finds the last entry of a run: the last one that has the metric, which
 // then gives no score if it is NaN or the worst infinity.
 func (s *Study) last(run *Run, row *Row, t Task) {
-	for i := len(run.Attempts) - 1; i >= 0; i-- {
-		v, ok := run.Attempts[i].Get(t.Metric)
+	for i, attempt := range slices.Backward(run.Attempts) {
+		v, ok := attempt.Get(t.Metric)
 		if !ok {
 			if i == len(run.Attempts)-1 {
 				s.note(run.Path, "the last evaluation has no %q; an earlier one counts as the last", t.Metric)
 			}
 			continue
 		}
-		row.lastMetrics = s.keep(run.Attempts[i].Metrics)
+		row.lastMetrics = s.keep(attempt.Metrics)
 		if t.Direction.Better(v, t.Direction.Worst()) {
 			row.Last = Number(v)
 		} else {

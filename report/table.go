@@ -1,7 +1,7 @@
 package report
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/csv"
 	"io"
 	"strconv"
@@ -36,7 +36,7 @@ func (t *Table) WriteCSV(w io.Writer) error {
 
 // WriteMarkdown writes the table in GitHub's form, without its title.
 func (t *Table) WriteMarkdown(w io.Writer) error {
-	bw := bufio.NewWriter(w)
+	var bw bytes.Buffer
 	line := func(cells []string) {
 		bw.WriteString("|")
 		for _, c := range cells {
@@ -56,13 +56,14 @@ func (t *Table) WriteMarkdown(w io.Writer) error {
 	for _, r := range t.Rows {
 		line(r)
 	}
-	return bw.Flush()
+	_, err := bw.WriteTo(w)
+	return err
 }
 
 // WriteLaTeX writes the table as a table environment that needs the package
 // booktabs.
 func (t *Table) WriteLaTeX(w io.Writer) error {
-	bw := bufio.NewWriter(w)
+	var bw bytes.Buffer
 	columns := strings.Repeat("l", max(t.Text, 1))
 	if rest := len(t.Header) - max(t.Text, 1); rest > 0 {
 		columns += strings.Repeat("r", rest)
@@ -92,7 +93,8 @@ func (t *Table) WriteLaTeX(w io.Writer) error {
 		line(r)
 	}
 	bw.WriteString("\\bottomrule\n\\end{tabular}\n\\end{table}\n")
-	return bw.Flush()
+	_, err := bw.WriteTo(w)
+	return err
 }
 
 var latexEscapes = strings.NewReplacer(
@@ -238,8 +240,10 @@ func (r *Report) SummaryTables() []*Table {
 	cost := &Table{
 		Name: "cost", Title: "Tokens and cost per run", Text: 1,
 		About: "Averages over all runs with a recorded count of tokens, and over those that really called a model.",
-		Header: []string{"Model", "runs", "avg_tokens_sent", "avg_tokens_received", "avg_cost_usd",
-			"runs_with_zero_tokens", "avg_cost_usd_without_zero_runs"},
+		Header: []string{
+			"Model", "runs", "avg_tokens_sent", "avg_tokens_received", "avg_cost_usd",
+			"runs_with_zero_tokens", "avg_cost_usd_without_zero_runs",
+		},
 	}
 	for _, m := range r.Models {
 		c := r.Cost[m.ID]
@@ -247,8 +251,10 @@ func (r *Report) SummaryTables() []*Table {
 			cost.Rows = append(cost.Rows, []string{m.ID, "0", "", "", "", "0", ""})
 			continue
 		}
-		cost.Rows = append(cost.Rows, []string{m.ID, strconv.Itoa(c.Runs), plain(float64(c.AvgSent)), plain(float64(c.AvgReceived)),
-			plain(float64(c.AvgUSD)), strconv.Itoa(c.ZeroRuns), plain(float64(c.AvgUSDNonZero))})
+		cost.Rows = append(cost.Rows, []string{
+			m.ID, strconv.Itoa(c.Runs), plain(float64(c.AvgSent)), plain(float64(c.AvgReceived)),
+			plain(float64(c.AvgUSD)), strconv.Itoa(c.ZeroRuns), plain(float64(c.AvgUSDNonZero)),
+		})
 	}
 	return []*Table{sum, valid, cost}
 }

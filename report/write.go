@@ -102,7 +102,7 @@ func (r *Report) WriteDir(ctx context.Context, dir string, formats []Format) err
 		folders[filepath.Dir(j.path)] = true
 	}
 	for _, f := range sortedKeys(folders) {
-		if err := os.MkdirAll(f, 0o755); err != nil {
+		if err := os.MkdirAll(f, 0o755); err != nil { //nolint:gosec // a report is meant to be read by others
 			return fmt.Errorf("folder for the report: %w", err)
 		}
 	}

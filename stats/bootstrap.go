@@ -66,7 +66,7 @@ func (r Resample) Vectors(n int, statistics func(d Draw, out []float64)) [][]flo
 			d := Draw{Tasks: make([]int, len(r.Sizes)), Runs: make([][]int, len(r.Sizes))}
 			room := make([][]int, len(r.Sizes))
 			for b := range next {
-				rng := rand.New(rand.NewPCG(r.Seed, uint64(b)))
+				rng := rand.New(rand.NewPCG(r.Seed, uint64(b))) //nolint:gosec // draws are to be repeatable
 				for i := b * blockDraws; i < min((b+1)*blockDraws, r.Draws); i++ {
 					for t := range r.Sizes {
 						from := t

@@ -14,9 +14,20 @@ func TestMaxTau(t *testing.T) {
 		rounding Rounding
 		want     float64
 	}{
-		{0, ToDecimal, 0}, {1, ToDecimal, 0}, {2, ToDecimal, 0.4}, {10, ToDecimal, 1}, {15, ToDecimal, 1.2},
-		{28, ToDecimal, 1.5}, {100, ToDecimal, 2}, {101, ToDecimal, 2.1}, {1000, ToDecimal, 3}, {100000, ToDecimal, 5},
-		{15, ToWhole, 2}, {10, ToWhole, 1}, {11, ToWhole, 2}, {1000, ToWhole, 3},
+		{0, ToDecimal, 0},
+		{1, ToDecimal, 0},
+		{2, ToDecimal, 0.4},
+		{10, ToDecimal, 1},
+		{15, ToDecimal, 1.2},
+		{28, ToDecimal, 1.5},
+		{100, ToDecimal, 2},
+		{101, ToDecimal, 2.1},
+		{1000, ToDecimal, 3},
+		{100000, ToDecimal, 5},
+		{15, ToWhole, 2},
+		{10, ToWhole, 1},
+		{11, ToWhole, 2},
+		{1000, ToWhole, 3},
 	} {
 		if got := MaxTau(c.limit, c.rounding); got != c.want {
 			t.Errorf("MaxTau(%d, %v): got %v, want %v", c.limit, c.rounding, got, c.want)
@@ -95,8 +106,10 @@ func TestPositionsUnderEachRule(t *testing.T) {
 		rule UnscoredRule
 		want []float64
 	}{
-		{ListOrder, []float64{2, 3, 1}}, {Midrank, []float64{2.5, 2.5, 1}},
-		{LowestRank, []float64{2, 2, 1}}, {HighestRank, []float64{3, 3, 1}},
+		{ListOrder, []float64{2, 3, 1}},
+		{Midrank, []float64{2.5, 2.5, 1}},
+		{LowestRank, []float64{2, 2, 1}},
+		{HighestRank, []float64{3, 3, 1}},
 	} {
 		checkAll(t, "positions", r.Positions(c.rule), c.want, 0)
 	}
@@ -209,7 +222,7 @@ func TestMonteCarloPermutationIsNearExact(t *testing.T) {
 	exact := PairedPermutation(d, 0, 0)
 	// A pair that differs by nothing changes no sum, but makes the list too
 	// long for all flips.
-	drawn := PairedPermutation(append(d, 0), 20000, 1)
+	drawn := PairedPermutation(append(slices.Clone(d), 0), 20000, 1)
 	if math.Abs(exact-drawn) > 0.01 {
 		t.Errorf("exact %v, drawn %v", exact, drawn)
 	}
@@ -221,9 +234,14 @@ func TestNormalize(t *testing.T) {
 		name                             string
 		score, baseline, reference, want float64
 	}{
-		{"baseline", 5, 5, 10, 0}, {"reference", 10, 5, 10, 1}, {"half way down", 15, 20, 10, 0.5},
-		{"worse than baseline when minimizing", 25, 20, 10, -0.5}, {"clipped", 1e9, 5, 10, 2}, {"far below", -3e13, 5, 10, -1},
-		{"no score", nan, 5, 10, nan}, {"reference equals baseline", 1, 5, 5, nan},
+		{"baseline", 5, 5, 10, 0},
+		{"reference", 10, 5, 10, 1},
+		{"half way down", 15, 20, 10, 0.5},
+		{"worse than baseline when minimizing", 25, 20, 10, -0.5},
+		{"clipped", 1e9, 5, 10, 2},
+		{"far below", -3e13, 5, 10, -1},
+		{"no score", nan, 5, 10, nan},
+		{"reference equals baseline", 1, 5, 5, nan},
 	} {
 		check(t, c.name, Normalize(c.score, c.baseline, c.reference, -1, 2), c.want, 1e-12)
 	}

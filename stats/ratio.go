@@ -114,11 +114,11 @@ func ratios(scores []float64, d Direction, feasible func(float64) bool) (Ratios,
 		return r, ErrZeroScore
 	}
 	r.Worst = ratio(r.Bottom)
-	if limit := math.Ceil(r.Worst * (1 + Epsilon)); limit < 1<<53 {
-		r.Limit = int(limit)
-	} else {
+	limit := math.Ceil(r.Worst * (1 + Epsilon))
+	if limit >= 1<<53 {
 		return r, fmt.Errorf("the worst ratio, %g, is too large to draw", r.Worst)
 	}
+	r.Limit = int(limit)
 	for i, s := range scores {
 		if r.Feasible[i] {
 			r.Ratio[i] = ratio(s)

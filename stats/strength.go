@@ -50,7 +50,7 @@ func PlackettLuce(n int, participants [][]int, orders []Tiers, fit Fit) ([]float
 	for i := range beats {
 		beats[i] = make([]bool, n)
 	}
-	for t, tiers := range orders {
+	for t, tiers := range orders { //nolint:gosec // all has the length of orders
 		o := order{list: make([]int, 0, len(participants[t]))}
 		placed := make([]bool, n)
 		for _, tier := range tiers {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,8 +120,8 @@ const stepLimit = 50
 // pseudoAction names what ended an episode: pseudo-actions record
 // how MLGym's agent loop did so.
 func pseudoAction(action string) gym.Cause {
-	switch cause := gym.Cause(strings.TrimSpace(action)); cause {
-	case gym.CauseFormat, gym.CauseContext, gym.CauseCost, gym.CauseAPI, gym.CauseError:
+	endings := []gym.Cause{gym.CauseFormat, gym.CauseContext, gym.CauseCost, gym.CauseAPI, gym.CauseError}
+	if cause := gym.Cause(strings.TrimSpace(action)); slices.Contains(endings, cause) {
 		return cause
 	}
 	return ""
@@ -227,10 +228,7 @@ func (c *converter) finish() error {
 	if len(rest) > 0 {
 		end.Final = &rest[len(rest)-1]
 	}
-	if err := c.write(trajectory.Event{End: end}); err != nil {
-		return err
-	}
-	return nil
+	return c.write(trajectory.Event{End: end})
 }
 
 func (c *converter) status() (gym.ExitStatus, bool) {

@@ -49,16 +49,25 @@ func TestReadResults(t *testing.T) {
 		want       Results
 		bad        bool
 	}{
-		{"ordinary", `{"agent": [{"Score": 1, "n": 2e1}], "baseline": {"Score": -0.5}}`,
-			Results{Attempts: []Scores{{{"Score", 1}, {"n", 20}}}, Baseline: Scores{{"Score", -0.5}}}, false},
+		{
+			"ordinary", `{"agent": [{"Score": 1, "n": 2e1}], "baseline": {"Score": -0.5}}`,
+			Results{Attempts: []Scores{{{"Score", 1}, {"n", 20}}}, Baseline: Scores{{"Score", -0.5}}},
+			false,
+		},
 		{"the other order, and more", `{"x": [1, {"y": "z\"]}"}], "baseline": {}, "agent": []}`, Results{}, false},
-		{"what Python writes", `{"agent": [{"s": NaN}, {"s": -Infinity}, {"s": Infinity}], "baseline": {"s": 1}}`,
-			Results{Attempts: []Scores{{{"s", nan}}, {{"s", -inf}}, {{"s", inf}}}, Baseline: Scores{{"s", 1}}}, false},
-		{"not numbers", `{"agent": [{"s": null, "t": "1", "u": true, "v": [1], "w": {"x": 1}, "y": 2}, 0.5, null], "baseline": null}`,
+		{
+			"what Python writes", `{"agent": [{"s": NaN}, {"s": -Infinity}, {"s": Infinity}], "baseline": {"s": 1}}`,
+			Results{Attempts: []Scores{{{"s", nan}}, {{"s", -inf}}, {{"s", inf}}}, Baseline: Scores{{"s", 1}}},
+			false,
+		},
+		{
+			"not numbers", `{"agent": [{"s": null, "t": "1", "u": true, "v": [1], "w": {"x": 1}, "y": 2}, 0.5, null], "baseline": null}`,
 			Results{Attempts: []Scores{{{"y", 2}}, nil, nil}, Notes: []string{
 				`agent[0]: "s" is not a number`, `agent[0]: "t" is not a number`, `agent[0]: "u" is not a number`,
 				`agent[0]: "v" is not a number`, `agent[0]: "w" is not a number`, "agent[1] is not an object", "agent[2] is not an object", "baseline is not an object",
-			}}, false},
+			}},
+			false,
+		},
 		{"empty object", `{}`, Results{Notes: []string{"agent is missing", "baseline is missing"}}, false},
 		{"agent of another type", `{"agent": {"a": 1}, "baseline": [1]}`, Results{Notes: []string{"agent is not a list", "baseline is not an object"}}, false},
 		{"a metric twice", `{"agent": [{"s": 1, "s": 2}], "baseline": {}}`, Results{Attempts: []Scores{{{"s", 2}}}}, false},

@@ -101,8 +101,10 @@ func Find(root string) ([]Entry, []Problem, error) {
 			case isDir && depth < maxDepth:
 				walk(path, depth+1)
 			case !isDir && (e.Name() == string(ResultsFile) || strings.HasSuffix(e.Name(), string(TrajFile))):
-				problems = append(problems, Problem{Path: path, File: Folder, Broken: true,
-					Note: "lies in a folder whose name is not that of a run; not used"})
+				problems = append(problems, Problem{
+					Path: path, File: Folder, Broken: true,
+					Note: "lies in a folder whose name is not that of a run; not used",
+				})
 			}
 		}
 	}
@@ -280,8 +282,7 @@ func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 
 // reason is the text of err without the path, which stands beside it.
 func reason(err error) string {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		return pe.Err.Error()
 	}
 	return err.Error()
