@@ -91,8 +91,11 @@ type Task struct {
 	ScoredSplit []string
 	// SelfScored says that the agent hands in the numbers that are averaged.
 	SelfScored bool
-	// Opponent says that the submission runs in the grader's process.
+	// InProcess says that the submission runs in the grader's process.
 	InProcess bool
+	// GraderElsewhere says that the grader lives in a place that the agent
+	// cannot reach: what it does to copies of the grader's files is a remark.
+	GraderElsewhere bool
 	// Low and High bound the scores that are possible, and Plausible is the
 	// best that can honestly be expected; NaN for none.
 	Low, High, Plausible float64
@@ -246,6 +249,14 @@ func (in *Inspector) Finish(run string, scores []float64, ended bool) Result {
 			f.Text += "; no score was made with it"
 		}
 		in.find(f)
+	}
+	if in.task.GraderElsewhere {
+		for i := range in.findings {
+			if f := &in.findings[i]; f.Rule == WritesProtected || f.Rule == PatchesGrader {
+				f.Weight = Remark
+				f.Text += "; the grader lives elsewhere"
+			}
+		}
 	}
 	in.scores(scores)
 	res := Result{FormatVersion: 1, Rules: Version, Run: run, Task: in.task.ID, Verdict: Clean, Findings: in.findings}

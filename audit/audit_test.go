@@ -176,6 +176,15 @@ func TestCodeRules(t *testing.T) {
 	}
 }
 
+func TestGraderElsewhere(t *testing.T) {
+	task := game
+	task.GraderElsewhere = true
+	got := inspect(task, []audit.Step{act("rm target.py"), {Action: []byte("validate"), Observation: []byte(scored)}}, []float64{0.2}, true)
+	if got.Verdict != audit.Clean || len(got.Findings) != 1 {
+		t.Errorf("got %s with %+v, want clean with one remark", got.Verdict, got.Findings)
+	}
+}
+
 func TestScores(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)
 	for _, c := range []struct {

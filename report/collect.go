@@ -83,7 +83,7 @@ func Collect(ctx context.Context, roots []string, o Options) (*Study, error) {
 		return nil, err
 	}
 	s := NewStudy(catalog, models, tasks)
-	s.Excluded = excluded
+	s.Excluded = append(s.Excluded, excluded...)
 	done, all := 0, len(entries)+len(own)
 	progress := func() {
 		done++
@@ -119,10 +119,15 @@ func withDeclared(c *Catalog, own []ownRun) *Catalog {
 	more := *c
 	more.Tasks, more.Models = slices.Clone(c.Tasks), slices.Clone(c.Models)
 	for _, r := range own {
-		if _, known := more.Task(r.manifest.Task); !known {
-			if t, ok := r.declare(); ok {
-				more.Tasks = append(more.Tasks, t)
-			}
+		declared, ok := r.declare()
+		at := slices.IndexFunc(more.Tasks, func(t Task) bool { return t.ID == r.manifest.Task })
+		_, foreign := r.imported()
+		switch {
+		case ok && at < 0:
+			more.Tasks = append(more.Tasks, declared)
+		case ok && !foreign && declared.Baseline != nil && declared.Metric == more.Tasks[at].Metric:
+			// The baseline of the task's own version and data.
+			more.Tasks[at].Baseline = declared.Baseline
 		}
 		if _, known := more.Model(r.model()); !known && r.manifest.Prices != nil {
 			m, _ := more.Model(r.model())

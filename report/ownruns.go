@@ -37,6 +37,9 @@ func (r ownRun) model() string {
 	if who == "" {
 		who = r.manifest.Agent
 	}
+	if who == BaselineID {
+		who += "-agent" // the baseline of the tables is another participant
+	}
 	if s := r.manifest.Scaffold; s != "" && s != "default" {
 		who += " (" + s + ")"
 	}
@@ -60,14 +63,17 @@ const importedVariant = "mlgym-published"
 // imported from MLGym.
 type ImportedFrom struct {
 	Folder string `json:"mlgym_folder"`
-	// ExitKey is the end of the run in MLGym's words, which are more than ours.
+	// ExitKey is the end of the run in MLGym's words, which are more than ours;
+	// empty where the folder holds no readable record of the steps.
 	ExitKey string `json:"mlgym_exit_key,omitempty"`
+	// NoResults says that the folder holds no file of scores.
+	NoResults bool `json:"mlgym_no_results,omitempty"`
 }
 
 // ImportManifest is the manifest of a run that is imported from MLGym. The run
 // must have been read whole.
 func ImportManifest(r *mlgym.Run, c *Catalog) runstore.Manifest {
-	from := ImportedFrom{Folder: r.Folder}
+	from := ImportedFrom{Folder: r.Folder, NoResults: !r.ResultsExist}
 	if r.HasTraj {
 		from.ExitKey = exitKey(r)
 	}
@@ -179,7 +185,10 @@ func (r ownRun) read(task Task, known, look bool) (out ownRead) {
 	defer rec.Close()
 	var inspector *audit.Inspector
 	if look && known {
-		inspector = audit.NewInspector(AuditTask(task))
+		rules := AuditTask(task)
+		_, foreign := r.imported()
+		rules.GraderElsewhere = !foreign
+		inspector = audit.NewInspector(rules)
 	}
 	if err := r.events(rec, run, inspector); err != nil {
 		out.problems = append(out.problems, reason(err)+"; the record is used up to there")
@@ -187,7 +196,9 @@ func (r ownRun) read(task Task, known, look bool) (out ownRead) {
 	if rec.Torn() > 0 {
 		out.problems = append(out.problems, "the last line of the record is torn; it is used up to there")
 	}
-	run.HasRecord = true
+	from, foreign := r.imported()
+	run.HasRecord = !foreign || from.ExitKey != ""
+	run.ResultsExist = run.ResultsExist && !(foreign && from.NoResults)
 	if inspector != nil {
 		scores := make([]float64, len(run.Attempts))
 		for i, a := range run.Attempts {

@@ -157,7 +157,7 @@ type Study struct {
 // NewStudy makes a study of the given models and tasks.
 func NewStudy(c *Catalog, models []Model, tasks []Task) *Study {
 	return &Study{
-		Catalog: c, Models: models, Tasks: tasks,
+		Catalog: c, Models: models, Tasks: tasks, Rows: []*Row{}, Excluded: []Exclusion{}, Notes: []Note{},
 		names: make(map[string]string), seen: make(map[string]bool), cond: make(map[string]string),
 	}
 }
