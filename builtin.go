@@ -8,6 +8,7 @@ import (
 	"mlgym/internal/nearest"
 	"mlgym/sandbox"
 	"mlgym/sandbox/bubblewrap"
+	"mlgym/sandbox/docker"
 	"mlgym/sandbox/oci"
 	"mlgym/scaffolds"
 	"mlgym/task"
@@ -35,6 +36,8 @@ func OpenDriver(name string) (sandbox.Driver, error) {
 		return oci.New(oci.Options{Runtime: oci.Crun}), nil
 	case "oci:runsc":
 		return oci.New(oci.Options{Runtime: oci.Runsc}), nil
+	case "docker":
+		return docker.New(docker.Options{}), nil
 	default:
 		return nil, fmt.Errorf("unknown sandbox %q%s (known: %s)", name, nearest.Hint(name, DriverNames()), strings.Join(DriverNames(), ", "))
 	}

@@ -120,8 +120,10 @@ func TestPrograms(t *testing.T) {
 		{"kills itself", ask, "import os\ndef f(h): os.kill(os.getpid(), 11)", "was ended by the signal SEGV"},
 		{"closes the channel", ask, "import os, time\ndef f(h):\n  os.close(3)\n  os._exit(0)", "ended with exit code 0"},
 		{"too slow", ask, "import time\ndef f(h): time.sleep(60)", "did not answer within 2s"},
-		{"too slow in all", start + "    for _ in range(9): p.ask({'op': 'first', 'lanes': 1})\n    return Result({'Score': 1})\n",
-			"import time\ndef f(h): time.sleep(1)", "is too slow: all its answers together took longer than 4s"},
+		{
+			"too slow in all", start + "    for _ in range(9): p.ask({'op': 'first', 'lanes': 1})\n    return Result({'Score': 1})\n",
+			"import time\ndef f(h): time.sleep(1)", "is too slow: all its answers together took longer than 4s",
+		},
 		{"too long", ask, "def f(h): return [1] * 1000", "longer than the 1000 bytes allowed"},
 		{"grader refuses", start + "    raise Invalid('the number is odd')\n", "def f(h): return 1", "the number is odd"},
 		{"sees the starter", ask, "assert open('other.txt').read() == 'from the starter'\ndef f(h): return 1", ""},

@@ -13,17 +13,18 @@ const maxFrame = 64 << 20
 // errFrameTooLong is wrapped when a frame announces more than is allowed.
 var errFrameTooLong = errors.New("frame too long")
 
-// appendFrame appends the frame of a payload that consists of parts.
-func appendFrame(dst []byte, parts ...[]byte) []byte {
+// makeFrame returns the frame of a payload that consists of parts.
+func makeFrame(parts ...[]byte) []byte {
 	length := 0
 	for _, p := range parts {
 		length += len(p)
 	}
-	dst = binary.BigEndian.AppendUint32(dst, uint32(length))
+	frame := make([]byte, 4, 4+length)
+	binary.BigEndian.PutUint32(frame, uint32(length)) //nolint:gosec // far below the limit
 	for _, p := range parts {
-		dst = append(dst, p...)
+		frame = append(frame, p...)
 	}
-	return dst
+	return frame
 }
 
 // readFrame reads one frame of at most limit bytes. It returns io.EOF where the

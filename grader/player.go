@@ -76,7 +76,7 @@ func (p *player) ask(ctx context.Context, question []byte, timeout time.Duration
 		p.end()
 	})
 	began := time.Now()
-	_, err = p.channel.Write(appendFrame(nil, question))
+	_, err = p.channel.Write(makeFrame(question))
 	if err == nil {
 		answer, err = readFrame(p.reader, maxBytes)
 	}

@@ -351,9 +351,9 @@ func (s *session) send(header any, body []byte) error {
 	if err != nil {
 		return fmt.Errorf("message to the grader: %w", err)
 	}
-	frame := appendFrame(nil, data)
+	frame := makeFrame(data)
 	if body != nil {
-		frame = appendFrame(nil, data, []byte("\n"), body)
+		frame = makeFrame(data, []byte("\n"), body)
 	}
 	_, err = s.channel.Write(frame)
 	return err

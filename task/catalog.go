@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 
@@ -44,9 +45,7 @@ func NewCatalog(fsys fs.FS) (Catalog, error) {
 func (c Catalog) With(other Catalog) Catalog {
 	joined := Catalog{places: map[ID]place{}}
 	for _, from := range []Catalog{c, other} {
-		for id, p := range from.places {
-			joined.places[id] = p
-		}
+		maps.Copy(joined.places, from.places)
 	}
 	return joined
 }

@@ -219,9 +219,14 @@ func TestNormalise(t *testing.T) {
 		score float64
 		want  float64
 	}{
-		{"the baseline", up, 2, 0}, {"the reference", up, 6, 1}, {"between", up, 3, 0.25},
-		{"beyond", up, 7, 1.25}, {"clipped above", up, 10, 1.5}, {"clipped below", up, -100, -1},
-		{"small is good: baseline", down, 16, 0}, {"small is good: reference", down, 12, 1},
+		{"the baseline", up, 2, 0},
+		{"the reference", up, 6, 1},
+		{"between", up, 3, 0.25},
+		{"beyond", up, 7, 1.25},
+		{"clipped above", up, 10, 1.5},
+		{"clipped below", up, -100, -1},
+		{"small is good: baseline", down, 16, 0},
+		{"small is good: reference", down, 12, 1},
 		{"small is good: worse", down, 18, -0.5},
 	}
 	for _, tt := range tests {
@@ -242,8 +247,12 @@ func TestSuspicious(t *testing.T) {
 		value     float64
 		want      bool
 	}{
-		{task.Maximize, 5.1, true}, {task.Maximize, 5, false}, {task.Maximize, 4, false},
-		{task.Minimize, 4.9, true}, {task.Minimize, 5, false}, {task.Minimize, 6, false},
+		{task.Maximize, 5.1, true},
+		{task.Maximize, 5, false},
+		{task.Maximize, 4, false},
+		{task.Minimize, 4.9, true},
+		{task.Minimize, 5, false},
+		{task.Minimize, 6, false},
 	} {
 		m := task.Metric{Direction: tt.direction, Alarm: &alarm}
 		if got := m.Suspicious(tt.value); got != tt.want {

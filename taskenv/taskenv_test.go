@@ -235,6 +235,8 @@ func TestRoughActions(t *testing.T) {
 		{"unterminated edit", "edit 1:2\nx", "end_of_edit"},
 		{"EOF as delimiter", "cat > f <<'EOF'\nhello\nEOF\ncat f", "hello"},
 		{"reads its input", "cat; read x; python3; bash; echo done", "done"},
+		{"signals to the first process", "for s in $(seq 1 64); do kill -$s 1; done 2>/dev/null; echo sent", "sent"},
+		{"signals to everything", "kill -9 -1; (kill -9 -1)", ""},
 		{"exit", "exit 3", "replaced by a new one"},
 		{"kills its shell", "kill -9 $$", "replaced by a new one"},
 		{"dies of a signal", "python3 -c 'import os; os.abort()'", "signal 6"},
@@ -244,6 +246,7 @@ func TestRoughActions(t *testing.T) {
 		{"10 GB file", "head -c 10000000000 /dev/zero > big; ls -l big; rm big", "No space left"},
 		{"all the memory", "python3 -c 'x = bytearray(4 << 30)'", ""},
 		{"fork bomb", "f() { f | f & }; f; sleep 0.5", ""},
+		{"fork bomb that takes the shell along", "f() { f | f & }; f; exec sleep 1", ""},
 		{"a huge action", "# " + strings.Repeat("x", 2<<20) + "\necho survived", "survived"},
 		{"arguments", "validate --now", "Usage: validate"},
 	} {

@@ -13,7 +13,13 @@ import (
 	"mlgym/internal/shim/shimtest"
 )
 
+// asMlgym makes the test program be mlgym.
+const asMlgym = "MLGYM_TEST_AS_MLGYM"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(asMlgym) != "" {
+		os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
 	if os.Getenv("TESTSCRIPT_COMMAND") == "" {
 		if err := shimtest.Build(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -38,4 +44,13 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

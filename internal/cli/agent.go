@@ -66,8 +66,8 @@ func (a *app) makeAgent(ctx context.Context, o *runOptions, elapsed float64) (ma
 		}
 		return made{agent: h, close: h.Close}, nil
 	case "replay":
-		actions, err := recordedActions(o.From)
-		return made{agent: replay.New(actions), close: nothing}, err
+		repeat, err := repeater(o.From)
+		return made{agent: repeat, close: nothing}, err
 	}
 	return a.makeLLM(ctx, o, elapsed)
 }
@@ -85,6 +85,9 @@ func (a *app) makeLLM(ctx context.Context, o *runOptions, elapsed float64) (made
 	spec, err := scaffold.Open(mlgym.Scaffolds(), o.Scaffold)
 	if err != nil {
 		return made{}, usage(err)
+	}
+	if o.MaxTokens > 0 {
+		spec.Request.MaxTokens = o.MaxTokens
 	}
 	ref, err := providers.ParseRef(o.Model)
 	if err != nil {
@@ -121,7 +124,7 @@ func (a *app) makeLLM(ctx context.Context, o *runOptions, elapsed float64) (made
 		if known.CacheWriteUSD != nil {
 			out.prices.CacheWriteUSD = *known.CacheWriteUSD
 		}
-	} else if o.CostLimit > 0 && !o.costSet && ref.Provider != "replay" {
+	} else if o.CostLimit > 0 && !o.costSet {
 		fmt.Fprintf(a.err, "The price of %s is not known: the cost of this run will be unknown, and no limit on it is kept (--prices FILE gives a price).\n", ref)
 		o.CostLimit = 0
 	}
@@ -136,8 +139,8 @@ func (a *app) makeLLM(ctx context.Context, o *runOptions, elapsed float64) (made
 	return out, nil
 }
 
-// recordedActions are those of a run.
-func recordedActions(dir string) ([]gym.Action, error) {
+// repeater repeats the actions of a run and ends as it did.
+func repeater(dir string) (*replay.Agent, error) {
 	rec, err := loadRecord(dir)
 	if err != nil {
 		return nil, usage(err)
@@ -146,7 +149,11 @@ func recordedActions(dir string) ([]gym.Action, error) {
 	for _, step := range rec.Steps {
 		actions = append(actions, step.Action)
 	}
-	return actions, nil
+	repeat := replay.New(actions)
+	if end := rec.Summary.End; end != nil && end.Cause != "" {
+		return repeat.ThenStop(end.Cause, "the record ended so"), nil
+	}
+	return repeat, nil
 }
 
 func loadRecord(dir string) (*trajectory.Recorded, error) {

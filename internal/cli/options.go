@@ -33,6 +33,7 @@ type runOptions struct {
 	Responses      bool    `json:"responses,omitempty"`
 	Reasoning      string  `json:"reasoning_effort,omitempty"`
 	ThinkingTokens int     `json:"thinking_tokens,omitempty"`
+	MaxTokens      int     `json:"max_tokens,omitempty"`
 	CostLimit      float64 `json:"cost_limit,omitempty"`
 	From           string  `json:"-"`
 
@@ -68,6 +69,7 @@ func (o *runOptions) flags(f *pflag.FlagSet) {
 	f.BoolVar(&o.Responses, "responses", false, "ask an openai model through the Responses API")
 	f.StringVar(&o.Reasoning, "reasoning-effort", "", "of an openai model: low, medium, high")
 	f.IntVar(&o.ThinkingTokens, "thinking-tokens", 0, "thinking budget of an anthropic or google model")
+	f.IntVar(&o.MaxTokens, "max-tokens", 0, "tokens of one answer of the model; 0 means what the scaffold says")
 	f.StringVar(&o.Scaffold, "scaffold", "default", "what surrounds the model: a name, or a YAML file")
 	f.StringVar(&o.From, "from", "", "run directory whose actions the replay agent repeats")
 	f.Uint64Var(&o.seed, "seed", 0, "seed of everything that draws random numbers")
@@ -100,7 +102,7 @@ func (o *runOptions) check() error {
 		return usagef("--task is missing: name one of \"mlgym task list\", such as --task prisonersDilemma")
 	case o.Agent == "":
 		return usagef("--agent is missing: one of %s; --agent demo needs no key", strings.Join(agentNames, ", "))
-	case o.maxSteps < 0 || o.retries < 0 || o.CostLimit < 0 || o.tokenLimit < 0 || o.timeLimit < 0:
+	case o.maxSteps < 0 || o.retries < 0 || o.MaxTokens < 0 || o.CostLimit < 0 || o.tokenLimit < 0 || o.timeLimit < 0:
 		return usagef("a limit is negative")
 	case o.memory <= 0 || o.processes <= 0 || o.cpus <= 0 || o.disk <= 0:
 		return usagef("--memory-mb, --processes, --cpus and --disk-mb must be above 0")

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -37,7 +38,7 @@ func Dir() (string, error) {
 		return "", fmt.Errorf("%w; build it with: go build -o bin/ ./cmd/...", err)
 	}
 	sources := map[string]string{Name: shimPath}
-	if ruff, err := find(EnvRuff, "ruff"); err == nil {
+	if ruff, err := Ruff(); err == nil {
 		sources["ruff"] = ruff
 	}
 	key, err := fingerprint(sources)
@@ -55,8 +56,24 @@ func Dir() (string, error) {
 	return target, install(dir, target, sources)
 }
 
-// Ruff returns the path of ruff inside a sandbox, and whether there is one.
-func Ruff() (string, error) { return find(EnvRuff, "ruff") }
+// Ruff returns the path of ruff on the host. What is found must be the program
+// itself: a script that starts it would find nothing inside a sandbox.
+func Ruff() (string, error) {
+	path, err := find(EnvRuff, "ruff")
+	if err != nil {
+		return "", err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("ruff: %w", err)
+	}
+	defer f.Close()
+	magic := make([]byte, len(elf.ELFMAG))
+	if _, err := io.ReadFull(f, magic); err != nil || string(magic) != elf.ELFMAG {
+		return "", fmt.Errorf("%s is not the program but a script that starts it (%s can name the program)", path, EnvRuff)
+	}
+	return path, nil
+}
 
 // find looks for a helper: the variable, beside this program, the search path.
 func find(env, name string) (string, error) {

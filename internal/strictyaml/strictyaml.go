@@ -130,10 +130,7 @@ func (d *decoder) fail(n ast.Node, key, format string, args ...any) {
 	d.problems = append(d.problems, &Error{d.file, line(n), key, fmt.Sprintf(format, args...)})
 }
 
-var (
-	durationType = reflect.TypeFor[time.Duration]()
-	textType     = reflect.TypeFor[encoding.TextUnmarshaler]()
-)
+var durationType = reflect.TypeFor[time.Duration]()
 
 // value puts node into v, whose path is key.
 func (d *decoder) value(node ast.Node, v reflect.Value, key string) {
@@ -145,6 +142,10 @@ func (d *decoder) value(node ast.Node, v reflect.Value, key string) {
 		d.value(node, v.Elem(), key)
 		return
 	}
+	var reader encoding.TextUnmarshaler
+	if v.CanAddr() {
+		reader, _ = v.Addr().Interface().(encoding.TextUnmarshaler)
+	}
 	switch {
 	case v.Type() == durationType:
 		text, ok := scalarText(node)
@@ -155,13 +156,13 @@ func (d *decoder) value(node ast.Node, v reflect.Value, key string) {
 		}
 		v.SetInt(int64(got))
 		return
-	case v.CanAddr() && v.Addr().Type().Implements(textType):
+	case reader != nil:
 		text, ok := scalarText(node)
 		if !ok {
 			d.fail(node, key, "want text, got %s", describe(node))
 			return
 		}
-		if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
+		if err := reader.UnmarshalText([]byte(text)); err != nil {
 			d.fail(node, key, "%v", err)
 		}
 		return
@@ -388,7 +389,9 @@ func integer(node ast.Node) (int64, bool) {
 	case int64:
 		return i, true
 	case uint64:
-		return int64(i), i <= math.MaxInt64
+		if i <= math.MaxInt64 {
+			return int64(i), true
+		}
 	}
 	return 0, false
 }

@@ -58,6 +58,14 @@ func Profile() *specs.LinuxSeccomp {
 		Names: []string{"prlimit64"}, Action: specs.ActErrno, ErrnoRet: &eperm,
 		Args: []specs.LinuxSeccompArg{{Index: 0, Value: 0, Op: specs.OpNotEqual}},
 	})
+	// Signals to the first process, and to all at once. Linux keeps them from
+	// the first process by itself; gVisor does not, and then it is lost.
+	for _, pid := range []uint64{1, 0xffffffff} {
+		filter.Syscalls = append(filter.Syscalls, specs.LinuxSyscall{
+			Names: []string{"kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_open"}, Action: specs.ActErrno, ErrnoRet: &eperm,
+			Args: []specs.LinuxSeccompArg{{Index: 0, Value: 0xffffffff, ValueTwo: pid, Op: specs.OpMaskedEqual}},
+		})
+	}
 	// Typing into a terminal that another process reads.
 	for _, request := range []uint64{unix.TIOCSTI, unix.TIOCLINUX} {
 		filter.Syscalls = append(filter.Syscalls, specs.LinuxSyscall{

@@ -48,5 +48,9 @@ func (b *box) Usage(context.Context) (sandbox.Usage, error) {
 		}
 		return u, nil
 	}
+	if b.driver.opts.Runtime == Runsc {
+		// Its programs run in processes that nobody waits for.
+		return sandbox.Usage{}, errors.New("without cgroups, nothing trustworthy counts what a gVisor sandbox uses")
+	}
 	return usageOfTree(b.run.cmd.Process.Pid)
 }

@@ -31,6 +31,15 @@ type identity struct {
 	outside int // uid and gid outside
 }
 
+// userInside is the number of the user inside. One who is not root may map one
+// number only, and runtimes need that of root.
+func (d *Driver) userInside() int {
+	if d.asRoot {
+		return sandbox.UserID
+	}
+	return 0
+}
+
 // newIdentity chooses a range of users of the host that have no files and no
 // processes. Two sandboxes seldom share one, and nothing depends on it.
 func (d *Driver) newIdentity() identity {
@@ -40,7 +49,7 @@ func (d *Driver) newIdentity() identity {
 		return identity{inside: sandbox.UserID, mapping: m, gids: m, outside: base + sandbox.UserID}
 	}
 	return identity{
-		inside:  0,
+		inside:  d.userInside(),
 		mapping: []specs.LinuxIDMapping{{ContainerID: 0, HostID: uint32(os.Getuid()), Size: 1}}, //nolint:gosec // a uid
 		gids:    []specs.LinuxIDMapping{{ContainerID: 0, HostID: uint32(os.Getgid()), Size: 1}}, //nolint:gosec // a gid
 		outside: os.Getuid(),
@@ -63,8 +72,13 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 	for _, m := range binds {
 		bind(m)
 	}
+	dev := []string{"nosuid", "noexec", "strictatime", "mode=755", "size=1m"}
+	if !d.asRoot {
+		// The user inside would own it.
+		dev = append(dev, "ro")
+	}
 	all = append(all, specs.Mount{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "nodev", "noexec"}},
-		specs.Mount{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "noexec", "strictatime", "mode=755", "size=1m"}},
+		specs.Mount{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: dev},
 		specs.Mount{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}})
 	for _, place := range places {
 		if place == sandbox.HomeDir && home != nil {
@@ -117,6 +131,7 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 				{Type: specs.NetworkNamespace}, {Type: specs.IPCNamespace}, {Type: specs.UTSNamespace},
 			},
 			RootfsPropagation: "private",
+			Seccomp:           syscallfilter.Profile(),
 			MaskedPaths: []string{
 				"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
 				"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/proc/key-users", "/proc/kallsyms", "/proc/kmsg",
@@ -126,29 +141,21 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 		},
 	}
 	if d.opts.Runtime != Runsc {
-		// gVisor answers system calls itself, and filters its own.
-		spec.Linux.Seccomp = syscallfilter.Profile()
 		spec.Linux.Namespaces = append(spec.Linux.Namespaces, specs.LinuxNamespace{Type: specs.CgroupNamespace})
-		spec.Process.Rlimits = append(spec.Process.Rlimits, d.processLimit(limits)...)
 	}
 	if !d.asRoot && d.opts.Runtime != Runsc {
 		spec.Process.OOMScoreAdj = nil
+	}
+	if d.opts.Runtime == Runsc && !d.asRoot {
+		// runsc makes the user namespace of an ordinary user by itself.
+		spec.Linux.Namespaces = spec.Linux.Namespaces[1:]
+		spec.Linux.UIDMappings, spec.Linux.GIDMappings = nil, nil
 	}
 	if d.cgroups.usable() {
 		spec.Linux.CgroupsPath = d.cgroups.path(id)
 		spec.Linux.Resources = d.resources(limits)
 	}
 	return spec
-}
-
-// processLimit bounds processes where no cgroup does. The kernel counts them
-// for each user namespace, so sandboxes of one user do not disturb each other.
-func (d *Driver) processLimit(limits sandbox.Limits) []specs.POSIXRlimit {
-	if d.cgroups.usable() {
-		return nil
-	}
-	n := uint64(limits.Processes) //nolint:gosec // positive
-	return []specs.POSIXRlimit{{Type: "RLIMIT_NPROC", Soft: n, Hard: n}}
 }
 
 // resources are the limits that cgroups keep.

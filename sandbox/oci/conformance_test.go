@@ -42,3 +42,21 @@ func TestConformanceRunsc(t *testing.T) {
 	}
 	sandboxtest.Run(t, harness(oci.Runsc))
 }
+
+func TestConformanceRuncAsOrdinaryUser(t *testing.T) {
+	sandboxtest.AsOrdinaryUser(t, func(t *testing.T) { sandboxtest.Run(t, harness(oci.Runc)) })
+}
+
+func TestConformanceCrunAsOrdinaryUser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: like runc, and -short was asked for")
+	}
+	sandboxtest.AsOrdinaryUser(t, func(t *testing.T) { sandboxtest.Run(t, harness(oci.Crun)) })
+}
+
+func TestConformanceRunscAsOrdinaryUser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: gVisor is slow, and -short was asked for")
+	}
+	sandboxtest.AsOrdinaryUser(t, func(t *testing.T) { sandboxtest.Run(t, harness(oci.Runsc)) })
+}

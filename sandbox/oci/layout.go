@@ -18,6 +18,7 @@ import (
 // shown. It is written into an empty folder by build.
 type plan struct {
 	root  *node
+	uid   int
 	files []placed // files of ours shown over files of the lower file system
 	// mounts are the folders and files that the spec asked for.
 	mounts []sandbox.Mount
@@ -47,9 +48,10 @@ type lower struct {
 // places are the writable folders inside; the runtime mounts memory there.
 var places = []string{sandbox.HomeDir, "/tmp", "/var/tmp", "/dev/shm"}
 
-// planRoot plans the root file system with the given mounts.
-func planRoot(low lower, mounts []sandbox.Mount) (*plan, error) {
-	p := &plan{root: folder()}
+// planRoot plans the root file system with the given mounts. The user inside
+// has the number uid.
+func planRoot(low lower, mounts []sandbox.Mount, uid int) (*plan, error) {
+	p := &plan{root: folder(), uid: uid}
 	var err error
 	if low.host {
 		err = p.showHost()
@@ -117,7 +119,7 @@ func (p *plan) showHost() error {
 		}
 		at.dir[names[len(names)-1]] = n
 	}
-	for name, text := range etcFiles(nil, nil) {
+	for name, text := range etcFiles(nil, nil, p.uid) {
 		etc.dir[name] = &node{text: text}
 	}
 	return nil
@@ -146,10 +148,16 @@ func (p *plan) showImage(dir string) error {
 	}
 	passwd, _ := readWithin(dir, "etc/passwd")
 	group, _ := readWithin(dir, "etc/group")
-	for name, text := range etcFiles(passwd, group) {
-		if err := p.place("/etc/"+name, text); err != nil {
+	files := etcFiles(passwd, group, p.uid)
+	// A file that the image lacks opens the folder; the others then need no
+	// mount of their own.
+	for name := range files {
+		if err := p.ensure("/etc/"+name, false); err != nil {
 			return err
 		}
+	}
+	for name, text := range files {
+		p.place("/etc/"+name, text)
 	}
 	return nil
 }
@@ -200,7 +208,7 @@ func (n *node) copyFile() error {
 }
 
 // etcFiles are the files of /etc that name the user and the machine.
-func etcFiles(passwd, group []byte) map[string][]byte {
+func etcFiles(passwd, group []byte, uid int) map[string][]byte {
 	if passwd == nil {
 		passwd = []byte("root:x:0:0:root:/root:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n")
 	}
@@ -209,8 +217,8 @@ func etcFiles(passwd, group []byte) map[string][]byte {
 	}
 	return map[string][]byte{
 		"passwd": withoutUser(passwd, fmt.Sprintf("%s:x:%d:%d:%s:%s:/bin/bash\n",
-			sandbox.UserName, sandbox.UserID, sandbox.GroupID, sandbox.UserName, sandbox.HomeDir)),
-		"group":         withoutUser(group, fmt.Sprintf("%s:x:%d:\n", sandbox.UserName, sandbox.GroupID)),
+			sandbox.UserName, uid, uid, sandbox.UserName, sandbox.HomeDir)),
+		"group":         withoutUser(group, fmt.Sprintf("%s:x:%d:\n", sandbox.UserName, uid)),
 		"hosts":         []byte("127.0.0.1 localhost sandbox\n::1 localhost\n"),
 		"hostname":      []byte("sandbox\n"),
 		"resolv.conf":   {},
@@ -219,9 +227,9 @@ func etcFiles(passwd, group []byte) map[string][]byte {
 }
 
 // withoutUser drops the lines of whoever has the agent's name or number, and
-// adds the agent's.
+// puts the agent's first, which decides where he shares the number of root.
 func withoutUser(table []byte, own string) []byte {
-	out := []byte{}
+	out := []byte(own)
 	for line := range strings.Lines(string(table)) {
 		fields := strings.Split(line, ":")
 		if len(fields) > 2 && (fields[0] == sandbox.UserName || fields[2] == fmt.Sprint(sandbox.UserID)) {
@@ -229,7 +237,7 @@ func withoutUser(table []byte, own string) []byte {
 		}
 		out = append(out, strings.TrimRight(line, "\n")+"\n"...)
 	}
-	return append(out, own...)
+	return out
 }
 
 // mount plans one mount of the spec.
@@ -272,17 +280,13 @@ func inPlace(target string) bool {
 	return slices.ContainsFunc(places, func(place string) bool { return strings.HasPrefix(target, place+"/") })
 }
 
-// place puts a file of ours at target.
-func (p *plan) place(target string, text []byte) error {
-	if err := p.ensure(target, false); err != nil {
-		return err
-	}
-	if n := p.find(target); n != nil && n.source == "" {
-		n.link, n.text = "", text
-		return nil
+// place puts a file of ours at target, which was ensured.
+func (p *plan) place(target string, text []byte) {
+	if n := p.find(target); n != nil {
+		*n = node{text: text}
+		return
 	}
 	p.files = append(p.files, placed{target, text})
-	return nil
 }
 
 // find returns the node of a path that is one of the tree itself.

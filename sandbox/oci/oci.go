@@ -144,7 +144,7 @@ func (d *Driver) create(ctx context.Context, spec sandbox.Spec) (_ *box, err err
 		return nil, err
 	}
 	mounts := append([]sandbox.Mount{{Source: shimDir, Target: sandbox.ShimDir}}, spec.Mounts...)
-	plan, err := planRoot(lower, mounts)
+	plan, err := planRoot(lower, mounts, d.userInside())
 	if err != nil {
 		return nil, err
 	}
@@ -173,10 +173,28 @@ func (d *Driver) explain(ctx context.Context, err error, run *running) error {
 	}
 	// Connect has closed the connection, and with it ended the runtime.
 	if said := run.said(); said != "" && !run.greeted.Load() {
-		return d.unavailable("", "%s could not start a sandbox: %s", d.opts.Runtime, said)
+		return d.unavailable(fixOf(said), "%s could not start a sandbox: %s", d.opts.Runtime, said)
 	}
 	return err
 }
+
+// fixOf knows what helps against what runtimes say most often.
+func fixOf(said string) string {
+	for text, fix := range map[string]string{
+		"cgroups in hybrid mode not supported": "use runc, which works beside hybrid cgroups (--sandbox oci), or run as root",
+		"user namespaces":                      userNamespaceFix,
+		"clone: operation not permitted":       userNamespaceFix,
+		"unshare: operation not permitted":     userNamespaceFix,
+		"newuidmap":                            userNamespaceFix,
+	} {
+		if strings.Contains(strings.ToLower(said), text) {
+			return fix
+		}
+	}
+	return ""
+}
+
+const userNamespaceFix = "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 (Debian), kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu); in a container, start it with --security-opt seccomp=unconfined"
 
 // environment is the whole environment of programs inside.
 func environment(extra []string) []string {

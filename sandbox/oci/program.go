@@ -79,7 +79,7 @@ func (d *Driver) globalArgs(state string) []string {
 			args = append(args, "--cgroup-manager=disabled")
 		}
 	case Runsc:
-		args = append(args, "--network=none", "--platform=systrap", "--overlay2=none", "--file-access-mounts=exclusive")
+		args = append(args, "--network=none", "--platform=systrap", "--overlay2=none", "--file-access-mounts=exclusive", "--oci-seccomp")
 		if !d.cgroups.usable() {
 			args = append(args, "--ignore-cgroups")
 		}

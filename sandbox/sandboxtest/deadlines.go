@@ -46,7 +46,7 @@ func (s *suite) deadlines(t *testing.T) {
 		code := `import time
 try: time.sleep(1000)
 except KeyboardInterrupt: print("saved my work", flush=True)`
-		res := s.script(t, box, sandbox.Script{Text: "python3 -c '" + code + "'", Wall: soon, Grace: patience})
+		res := s.script(t, box, sandbox.Script{Text: "python3 -c '" + code + "'", Wall: slowStart, Grace: patience})
 		if !strings.Contains(res.Output, "saved my work") {
 			t.Errorf("output %q, want what the program said when it was interrupted", res.Output)
 		}
@@ -54,7 +54,7 @@ except KeyboardInterrupt: print("saved my work", flush=True)`
 	t.Run("nothing outlives its deadline", func(t *testing.T) {
 		marker := "mlgymtest" + unique()
 		script := strings.ReplaceAll(survivors, "MARKER", marker) + "\necho started; sleep 1000"
-		res := missed(t, sandbox.Script{Text: script, Wall: 2 * time.Second}, "wall")
+		res := missed(t, sandbox.Script{Text: script, Wall: slowStart}, "wall")
 		if !strings.Contains(res.Output, "started\n") {
 			t.Errorf("output %q, want started", res.Output)
 		}
@@ -79,6 +79,9 @@ except KeyboardInterrupt: print("saved my work", flush=True)`
 		s.answers(t, box)
 	})
 }
+
+// slowStart is time enough for Python to begin its work on a busy machine.
+const slowStart = 5 * time.Second
 
 // survivors start programs that try to outlive whoever started them. MARKER is
 // their name in the list of processes.

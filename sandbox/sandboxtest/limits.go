@@ -1,6 +1,7 @@
 package sandboxtest
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -53,6 +54,9 @@ func (s *suite) memory(t *testing.T, hog string) {
 	}
 	u, err := meter.Usage(wait(t))
 	if err != nil {
+		if s.unmetered(t, err) {
+			return
+		}
 		t.Fatalf("usage: %v", err)
 	}
 	// The runtime's own memory may come on top.
@@ -60,6 +64,17 @@ func (s *suite) memory(t *testing.T, hog string) {
 		t.Errorf("at most %d bytes were in use at once, allowed are %d", u.PeakMemoryBytes, limits.MemoryBytes)
 	}
 	t.Logf("usage: %+v", u)
+}
+
+// unmetered says whether a driver may fail to say what a sandbox uses: where
+// it has told that nothing on this machine counts it.
+func (s *suite) unmetered(t *testing.T, err error) bool {
+	t.Helper()
+	if s.caps.Limits["cpu"] != "none" || errors.Is(err, sandbox.ErrLost) {
+		return false
+	}
+	t.Logf("NOT MEASURED: %v", err)
+	return true
 }
 
 func (s *suite) processes(t *testing.T) {
@@ -146,7 +161,7 @@ func (s *suite) disk(t *testing.T) {
 	box := s.create(t, sandbox.Spec{Limits: sandbox.Limits{MemoryBytes: 1 << 30, DiskBytes: limit}})
 	for _, place := range []string{sandbox.WorkDir, sandbox.HomeDir, "/tmp", "/var/tmp", "/dev/shm"} {
 		t.Run(place, func(t *testing.T) {
-			res := s.run(t, box, "cd "+place+" && dd if=/dev/zero of=big bs=1M count=10240 2>&1; stat -c 'SIZE %s' big; rm -f big; cd "+sandbox.WorkDir)
+			res := s.run(t, box, "cd "+place+" && dd if=/dev/zero of=big bs=1M count=10240 2>&1; echo dd: $?; stat -c 'SIZE %s' big; rm -f big; cd "+sandbox.WorkDir)
 			_, text, found := strings.Cut(res.Output, "SIZE ")
 			if !found {
 				if strings.Contains(res.Output, "Permission denied") || strings.Contains(res.Output, "No such file") || strings.Contains(res.Output, "Read-only") {
@@ -158,8 +173,8 @@ func (s *suite) disk(t *testing.T) {
 			if err != nil || size > limit || size < limit/2 {
 				t.Errorf("10 GB written left %q bytes, want about %d", text, int64(limit))
 			}
-			if !strings.Contains(res.Output, "No space left on device") && !strings.Contains(res.Output, "File too large") {
-				t.Errorf("the program was told %q", res.Output)
+			if strings.Contains(res.Output, "dd: 0\n") {
+				t.Errorf("the program was not told: %q", res.Output)
 			}
 		})
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"mlgym/sandbox"
 )
@@ -63,7 +62,7 @@ func (s *suite) programs(t *testing.T) {
 	t.Run("timeout", func(t *testing.T) {
 		marker := "mlgymtest" + unique()
 		script := strings.ReplaceAll(survivors, "MARKER", marker) + "\necho started; sleep 1000"
-		got := s.start(t, box, sandbox.Cmd{Argv: []string{"bash", "-c", script}, Timeout: 2 * time.Second})
+		got := s.start(t, box, sandbox.Cmd{Argv: []string{"bash", "-c", script}, Timeout: slowStart})
 		if !got.exit.TimedOut || !strings.Contains(got.stdout, "started") {
 			t.Errorf("got %+v, output %q; want timed out, and started", got.exit, got.stdout)
 		}

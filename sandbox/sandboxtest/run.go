@@ -234,3 +234,12 @@ func (s *suite) lost(t *testing.T, err error) bool {
 	t.Logf("the sandbox was lost, as this driver may: %v", err)
 	return true
 }
+
+// sleeper leaves a program running inside, with marker on its command line.
+func (s *suite) sleeper(t *testing.T, box sandbox.Sandbox, marker string) {
+	t.Helper()
+	text := "mkfifo " + marker + "; bash -c 'echo up > $0; sleep 1000; true' " + marker + " & read -r line < " + marker + "; rm " + marker + "; disown; echo $line"
+	if res := s.run(t, box, text); !strings.HasSuffix(res.Output, "up\n") {
+		t.Fatalf("a program in the background does not start: %q", res.Output)
+	}
+}

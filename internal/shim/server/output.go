@@ -149,20 +149,18 @@ func (c *collector) text() (string, int64) {
 
 func (c *collector) render() string {
 	tail := c.tail.bytes()
-	left := c.kept - int64(len(c.head)) - int64(len(tail))
-	if left <= 0 {
+	if c.kept <= int64(len(c.head)+len(tail)) {
 		return string(c.head) + string(tail)
 	}
 	head := c.head
 	if i := bytes.LastIndexByte(head, '\n'); i > len(head)/2 {
-		left += int64(len(head) - i - 1)
 		head = head[:i+1]
 	}
 	if i := bytes.IndexByte(tail, '\n'); i >= 0 && i < len(tail)/2 {
-		left += int64(i + 1)
 		tail = tail[i+1:]
 	}
 	head, tail = trimRuneEnd(head), trimRuneStart(tail)
+	left := c.kept - int64(len(head)) - int64(len(tail))
 	lines := c.lines - int64(bytes.Count(head, []byte{'\n'})) - int64(bytes.Count(tail, []byte{'\n'}))
 	gap := fmt.Sprintf("[... %d bytes, %d lines left out ...]\n", left, max(lines, 0))
 	if len(head) > 0 && head[len(head)-1] != '\n' {

@@ -50,10 +50,16 @@ func (r *reaper) start(argv []string, attr *syscall.ProcAttr) (*child, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "start", Path: path, Err: err}
 	}
+	// When memory runs out, the kernel is to end this and not the shim. It is
+	// a preference: where it cannot be set, nothing is lost.
+	_ = os.WriteFile("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", []byte(oomScore), 0)
 	c := &child{pid: pid, done: make(chan struct{})}
 	r.children[pid] = c
 	return c, nil
 }
+
+// oomScore makes a process half of the memory's worth more likely to be ended.
+const oomScore = "500"
 
 // reap collects everything that has ended. It is called for every SIGCHLD.
 func (r *reaper) reap() {

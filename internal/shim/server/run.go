@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -52,6 +54,25 @@ func (r *runner) start(ctx context.Context) error {
 	return nil
 }
 
+// restart starts a new shell. Where none can be had, what the agent left running
+// is in the way, most likely, and is ended.
+func (r *runner) restart(ctx context.Context) error {
+	var err error
+	if r.crowd == 0 || len(pids()) < r.crowd*3/4 {
+		if err = r.start(ctx); err == nil {
+			return nil
+		}
+	}
+	if os.Getpid() == 1 {
+		// From the first process: everything in the sandbox but itself.
+		_ = syscall.Kill(-1, syscall.SIGKILL)
+	}
+	if again := r.start(ctx); again != nil {
+		return errors.Join(err, again)
+	}
+	return nil
+}
+
 func (r *runner) workingDir() string {
 	dir, _ := r.dir.Load().(string)
 	return dir
@@ -73,7 +94,7 @@ func (r *runner) run(ctx context.Context, script sandbox.Script) (sandbox.Result
 	res := sandbox.Result{}
 	text := strings.Trim(script.Text, " \t\r\n")
 	if r.sh == nil {
-		if err := r.start(ctx); err != nil {
+		if err := r.restart(ctx); err != nil {
 			return res, err
 		}
 		res.ShellRestarted = true
@@ -105,7 +126,7 @@ func (r *runner) run(ctx context.Context, script sandbox.Script) (sandbox.Result
 	if res.ShellRestarted {
 		r.sh.close()
 		r.sh = nil
-		if err := r.start(ctx); err != nil {
+		if err := r.restart(ctx); err != nil {
 			return res, err
 		}
 		return r.finish(res, began), nil
@@ -216,7 +237,7 @@ func (r *runner) await(ctx context.Context, script sandbox.Script, m mark, res *
 			r.sh.drain()
 			said, total := r.sh.sink.swap(newCollector(r.limit)).text()
 			r.kill(m, res)
-			res.Output, res.OutputBytes = said+text, total
+			res.Output, res.OutputBytes, r.sh.status = said+text, total, 0
 			return
 		case <-ctx.Done():
 			res.Deadline = "cancelled"
