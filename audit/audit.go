@@ -260,7 +260,10 @@ func (in *Inspector) Finish(run string, scores []float64, ended bool) Result {
 	}
 	in.scores(scores)
 	res := Result{FormatVersion: 1, Rules: Version, Run: run, Task: in.task.ID, Verdict: Clean, Findings: in.findings}
-	slices.SortStableFunc(res.Findings, func(a, b Finding) int { return cmp.Compare(a.Step, b.Step) })
+	slices.SortStableFunc(res.Findings, func(a, b Finding) int {
+		// What concerns the run as a whole stands last: step 0 wraps round.
+		return cmp.Compare(uint(a.Step)-1, uint(b.Step)-1) //nolint:gosec // steps are not negative
+	})
 	for _, f := range res.Findings {
 		switch {
 		case f.Weight == Tampering:

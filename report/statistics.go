@@ -52,6 +52,8 @@ type Statistics struct {
 	Sensitivity   []*Sensitivity      `json:"sensitivity"`
 	Anytime       map[string]*Anytime `json:"anytime"`
 	Bands         *Bands              `json:"profile_bands"`
+	// DistributionGrid are the scores at which models' distributions are given.
+	DistributionGrid []Number `json:"distribution_grid"`
 
 	baselineAUP Number
 }
@@ -100,6 +102,9 @@ type ModelStats struct {
 	BeatsBaseline Rate   `json:"rate_beats_baseline"`
 	EndedWell     Rate   `json:"rate_submitted"`
 	RunDeviation  Number `json:"run_standard_deviation"`
+	// Distribution is the share of all runs with a score above each point of
+	// the distribution grid.
+	Distribution []Number `json:"distribution"`
 }
 
 // Pair compares two models.
@@ -231,6 +236,7 @@ func statistics(s *Study, cells [][][]*Row, set Settings) *Statistics {
 	for m, model := range s.Models {
 		st.Models[model.ID] = n.model(m, draws, set.Seed)
 	}
+	st.DistributionGrid = numbers(distributionGrid())
 	n.rates(st, cells)
 	n.pairs(st, draws, set.Seed)
 	maxTau := set.MaxTau
@@ -242,6 +248,16 @@ func statistics(s *Study, cells [][][]*Row, set Settings) *Statistics {
 	st.Sensitivity = sensitivity(s, set, maxTau)
 	n.anytime(st, cells)
 	return st
+}
+
+// distributionGrid are the points at which distributions of scores are given.
+func distributionGrid() []float64 {
+	const points = 121
+	grid := make([]float64, points)
+	for i := range grid {
+		grid[i] = ClipLow + (ClipHigh-ClipLow)*float64(i)/(points-1)
+	}
+	return grid
 }
 
 func interval(i stats.Interval) *[2]Number { return &[2]Number{Number(i.Low), Number(i.High)} }
@@ -259,6 +275,7 @@ func (n *normalisedRuns) model(m, draws int, seed uint64) *ModelStats {
 	statistic := []func([]float64) float64{stats.IQM, stats.Mean, stats.Median, func(v []float64) float64 { return stats.OptimalityGap(v, 1) }}
 	estimates := []*Estimate{&out.IQM, &out.Mean, &out.Median, &out.OptimalityGap}
 	all := stats.Flatten(values)
+	out.Distribution = numbers(stats.ScoreProfile(all, distributionGrid()))
 	compute := func(d stats.Draw, row []float64) {
 		picked := stats.Flatten(d.Pick(values))
 		slices.Sort(picked)

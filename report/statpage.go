@@ -37,7 +37,7 @@ func (r *Report) statisticsFigures() []*Figure {
 		r.dotFigure("plackett_luce", "Strength: a fitted Plackett–Luce model",
 			"Log strength, mean zero; bars are 95 % intervals over tasks and runs", math.NaN(),
 			func(m *ModelStats) Estimate { return m.PlackettLuce }, "log strength"),
-		r.bandFigure(), r.differenceFigure(),
+		r.bandFigure(), r.differenceFigure(), r.distributionFigure(),
 	}
 	for _, unit := range []string{"steps", "seconds", "tokens", "usd"} {
 		if a := st.Anytime[unit]; a != nil {
@@ -109,6 +109,29 @@ func (r *Report) bandFigure() *Figure {
 			}
 		}
 	}
+	f.Chart = chart.Figure()
+	return f
+}
+
+// distributionFigure shows the share of runs with a score above each value.
+func (r *Report) distributionFigure() *Figure {
+	f := &Figure{Name: "score_profile", Title: "How the scores of runs are distributed", Definition: Corrected}
+	f.Numbers = &Table{Name: f.Name, Title: f.Title, Text: 1, Header: []string{"model", "score", "fraction"}}
+	chart := plot.Lines{
+		Title: f.Title, Subtitle: "Share of all runs with a normalised score above each value; 0 is the starter, 1 the reference",
+		XLabel: "normalised score", YLabel: "share of runs", XMin: ClipLow, XMax: ClipHigh, YMax: 1.02, Percent: true, Width: 640, Height: 360,
+	}
+	var panel plot.Panel
+	grid := r.Statistics.DistributionGrid
+	for p, m := range r.Models {
+		s := plot.Series{Name: m.Short, Style: p}
+		for i, v := range r.Statistics.Models[m.ID].Distribution {
+			s.X, s.Y = append(s.X, float64(grid[i])), append(s.Y, float64(v))
+			f.Numbers.Rows = append(f.Numbers.Rows, []string{m.ID, plain(float64(grid[i])), plain(float64(v))})
+		}
+		panel.Series = append(panel.Series, s)
+	}
+	chart.Panels = []plot.Panel{panel}
 	f.Chart = chart.Figure()
 	return f
 }
@@ -331,7 +354,7 @@ func (r *Report) statisticsSections(of func(names ...string) []*Figure) []sectio
 	}
 	return []section{
 		{
-			ID: "statistics", Title: "Statistics", Text: text, Figures: of("iqm_intervals", "plackett_luce", "critical_difference"),
+			ID: "statistics", Title: "Statistics", Text: text, Figures: of("iqm_intervals", "score_profile", "plackett_luce", "critical_difference"),
 			Tables: pick("statistics", "best_of_k", "strength", "rates", "pairs"),
 		},
 		{
