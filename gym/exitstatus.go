@@ -2,6 +2,7 @@ package gym
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -138,10 +139,5 @@ func ParseExitStatus(text string) (ExitStatus, error) {
 }
 
 func known(c Cause) bool {
-	for _, k := range causes {
-		if k == c {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(causes, c)
 }

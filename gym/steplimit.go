@@ -3,6 +3,7 @@ package gym
 import (
 	"context"
 	"errors"
+	"slices"
 )
 
 // LimitSteps returns an Env that ends each episode after n actions, as
@@ -64,7 +65,7 @@ func joined(action, end Transition) Transition {
 	both.Reward += end.Reward
 	both.Terminated, both.Truncated = end.Terminated, !end.Terminated
 	both.Info.ExitStatus = end.Info.ExitStatus
-	both.Info.Evaluations = append(both.Info.Evaluations[:len(both.Info.Evaluations):len(both.Info.Evaluations)], end.Info.Evaluations...)
+	both.Info.Evaluations = append(slices.Clip(both.Info.Evaluations), end.Info.Evaluations...)
 	both.Info.Seconds += end.Info.Seconds
 	if both.Info.Fault == "" {
 		both.Info.Fault = end.Info.Fault

@@ -79,8 +79,7 @@ func (e *Error) Retryable() bool {
 // KindOf returns the kind of the first *Error in err's chain, or "" where there
 // is none (a cancelled context, for example).
 func KindOf(err error) ErrorKind {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
 	}
 	return ""

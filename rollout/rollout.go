@@ -104,6 +104,7 @@ func (e *FaultError) Error() string {
 		return "the environment failed: " + e.Fault.Message
 	case trajectory.FromOutside:
 		return "interrupted: " + e.Fault.Message
+	case trajectory.FromRecord: // says so itself
 	}
 	return e.Fault.Message
 }

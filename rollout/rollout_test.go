@@ -630,7 +630,8 @@ func TestEpisodeSurvivesKills(t *testing.T) {
 		lines := bufio.NewScanner(out)
 		// From the second round on the recorded steps come first.
 		killAfter := random.IntN(60) + kills*25
-		for n := 0; n <= killAfter && lines.Scan(); n++ {
+		for n := 0; n <= killAfter && lines.Scan(); {
+			n++
 		}
 		if round < 8 {
 			_ = cmd.Process.Signal(syscall.SIGKILL) // it may have ended

@@ -27,11 +27,14 @@ func (l Interactive) find(command string) string {
 	}
 	found := ""
 	parser := syntax.NewParser(syntax.Variant(syntax.LangBash))
-	// The error is the shell's to report.
-	_ = parser.Stmts(strings.NewReader(script), func(stmt *syntax.Stmt) bool {
-		found = l.inStatement(stmt)
-		return found == ""
-	})
+	for stmt, err := range parser.StmtsSeq(strings.NewReader(script)) {
+		if err != nil {
+			break // the shell's to report
+		}
+		if found = l.inStatement(stmt); found != "" {
+			break
+		}
+	}
 	return found
 }
 

@@ -42,8 +42,7 @@ func newEnv(t *testing.T, opts mlgym.Options) *taskenv.Env {
 		}
 	})
 	_, err = env.Reset(t.Context(), gym.ResetOptions{Seed: 1})
-	var unavailable *sandbox.UnavailableError
-	if errors.As(err, &unavailable) {
+	if _, ok := errors.AsType[*sandbox.UnavailableError](err); ok {
 		t.Skipf("SKIPPED, nothing of this is tested here: %v", err)
 	}
 	if err != nil {

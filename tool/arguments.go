@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -66,8 +67,7 @@ func decodeArgs(raw json.RawMessage, params []param) (arguments, string) {
 	decoder.UseNumber()
 	var fields map[string]any
 	if err := decoder.Decode(&fields); err != nil {
-		var wrongType *json.UnmarshalTypeError
-		if errors.As(err, &wrongType) {
+		if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 			return nil, fmt.Sprintf("the arguments must be a JSON object, not %s", article(wrongType.Value))
 		}
 		return nil, "the arguments are not valid JSON: " + clip(err.Error())
@@ -185,12 +185,7 @@ func (p param) decode(field any) (value, string) {
 }
 
 func contains(list []string, s string) bool {
-	for _, item := range list {
-		if item == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, s)
 }
 
 func article(noun string) string {

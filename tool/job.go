@@ -237,7 +237,7 @@ func jobReport(job Job, output string) string {
 	output = strings.TrimSuffix(output, "\n")
 	if output != "" {
 		for line := range strings.SplitSeq(output, "\n") {
-			out.line(string(appendVisible(nil, []byte(line), maxShownLine)))
+			out.line(visible([]byte(line), maxShownLine))
 		}
 	}
 	return out.close("lines of output")

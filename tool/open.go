@@ -75,7 +75,8 @@ func (r *Session) open(_ context.Context, c call) Result {
 
 // fitLine brings a line number into a file and says so.
 func fitLine(line, total int) (int, string) {
-	fitted, why := line, ""
+	var fitted int
+	var why string
 	switch {
 	case line < 1:
 		fitted, why = 1, "less than 1"

@@ -13,14 +13,14 @@ If you know what you are looking for, use ` + "`search_file <pattern>`; if you k
 func scrollUpCommand() command {
 	return command{
 		name: "scroll_up", usage: "scroll_up", fromArgv: noArguments,
-		run: func(r *Session, ctx context.Context, c call) Result { return r.scroll(-1) },
+		run: func(r *Session, _ context.Context, _ call) Result { return r.scroll(-1) },
 	}
 }
 
 func scrollDownCommand() command {
 	return command{
 		name: "scroll_down", usage: "scroll_down", fromArgv: noArguments,
-		run: func(r *Session, ctx context.Context, c call) Result { return r.scroll(+1) },
+		run: func(r *Session, _ context.Context, _ call) Result { return r.scroll(+1) },
 	}
 }
 

@@ -101,8 +101,12 @@ func TestIsScroll(t *testing.T) {
 func TestNoFileOpen(t *testing.T) {
 	w := newWorkspace(t, tool.Options{}, nil)
 	w.check([]step{
-		{"goto 1", noFile, 1}, {"scroll_up", noFile, 1}, {"scroll_down", noFile, 1}, {"search_file x", noFile, 1},
-		{"edit 1:1\nx\n", noFile, 1}, {"insert 1\nx\n", noFile, 1},
+		{"goto 1", noFile, 1},
+		{"scroll_up", noFile, 1},
+		{"scroll_down", noFile, 1},
+		{"search_file x", noFile, 1},
+		{"edit 1:1\nx\n", noFile, 1},
+		{"insert 1\nx\n", noFile, 1},
 		{`edit {"start_line":1,"end_line":1,"text":"x"}`, noFile, 1},
 	})
 }

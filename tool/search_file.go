@@ -103,11 +103,11 @@ func (r *Session) searchFile(ctx context.Context, c call) Result {
 // excerpt shows the part of a line around a match.
 func excerpt(line []byte, at int) string {
 	if len(line) <= maxMatchText || at < maxMatchText/2 {
-		return string(appendVisible(nil, line, maxMatchText))
+		return visible(line, maxMatchText)
 	}
 	from := at - maxMatchText/4
 	for from < at && line[from]&0xc0 == 0x80 {
 		from++
 	}
-	return "… " + string(appendVisible(nil, line[from:], maxMatchText))
+	return "… " + visible(line[from:], maxMatchText)
 }

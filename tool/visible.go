@@ -18,15 +18,15 @@ const (
 	maxWord = 300
 )
 
-// appendVisible appends a line so that it is valid UTF-8 on one line: bytes
-// that are no UTF-8 and control characters become escapes (a tab stays). Of a
-// line longer than limit bytes, the beginning is given and the rest counted.
-func appendVisible(dst, line []byte, limit int) []byte {
-	return appendHead(dst, line, len(line), limit)
+// visible gives a line so that it is valid UTF-8 on one line: bytes that are no
+// UTF-8 and control characters become escapes (a tab stays). Of a line longer
+// than limit bytes, the beginning is given and the rest counted.
+func visible(line []byte, limit int) string {
+	return string(appendHead(nil, line, len(line), limit))
 }
 
-// appendHead is appendVisible for a line of length bytes of which only the
-// beginning is at hand.
+// appendHead appends what visible gives for a line of length bytes of which only
+// the beginning is at hand.
 func appendHead(dst, line []byte, length, limit int) []byte {
 	if len(line) > limit {
 		line = line[:wholeRunes(line, limit)]
@@ -38,7 +38,7 @@ func appendHead(dst, line []byte, length, limit int) []byte {
 		case r == utf8.RuneError && size == 1:
 			dst = fmt.Appendf(dst, `\x%02x`, line[0])
 		case r == '\t' || r >= ' ' && r < 0x7f:
-			dst = append(dst, byte(r))
+			dst = append(dst, line[0])
 		case r == '\r':
 			dst = append(dst, `\r`...)
 		case r < ' ' || r == 0x7f:
@@ -65,7 +65,7 @@ func clip(s string) string {
 	if len(s) > maxWord {
 		s, cut = s[:wholeRunes([]byte(s), maxWord)], "…"
 	}
-	return string(appendVisible(nil, []byte(s), maxWord)) + cut
+	return visible([]byte(s), maxWord) + cut
 }
 
 // wholeRunes is where to cut a text, longer than limit, so that it has at most

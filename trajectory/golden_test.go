@@ -25,8 +25,6 @@ func at(second int) time.Time {
 	return time.Date(2026, 1, 2, 3, 4, second, 0, time.UTC)
 }
 
-func ptr[T any](x T) *T { return &x }
-
 // completeEvents is a record with every type of event and nearly every field.
 func completeEvents() []trajectory.Event {
 	exchange := agent.Exchange{
@@ -35,7 +33,7 @@ func completeEvents() []trajectory.Event {
 		Response: &model.Response{
 			Message:    model.Message{Role: model.Assistant, Text: "<b>ls</b>", ToolCalls: []model.ToolCall{{ID: "1", Name: "bash", Args: json.RawMessage(`{"command":"ls"}`)}}},
 			Usage:      model.Usage{InputTokens: 100, OutputTokens: 7, CachedTokens: 50},
-			CostUSD:    ptr(0.25),
+			CostUSD:    new(0.25),
 			StopReason: model.StopEnd,
 			Model:      "m-1",
 			Latency:    1500 * time.Millisecond,
@@ -49,7 +47,7 @@ func completeEvents() []trajectory.Event {
 		{At: at(2), Reset: &trajectory.Reset{Seed: 18446744073709551615, Observation: gym.Observation{Text: "Train a classifier.\n", StepsLeft: 3, WorkingDir: "/home/agent/workspace"}, Seconds: 1}},
 		{At: at(4), Turn: &trajectory.Turn{Step: 1, Turn: agent.Turn{Action: gym.Action{Command: "ls"}, Thought: "Look & see.", Exchanges: []agent.Exchange{exchange}}, Seconds: 2}},
 		{At: at(5), Step: &trajectory.Step{Step: 1, Action: gym.Action{Command: "ls"}, Transition: gym.Transition{Observation: gym.Observation{Text: "a.py\n\x1b[31mred\x1b[0m\n", Step: 1, StepsLeft: 2}, Info: gym.Info{Seconds: 0.01, OutputBytes: 20}}}},
-		{At: at(6), Turn: &trajectory.Turn{Step: 2, Turn: agent.Turn{Action: gym.Action{Tool: "validate", Args: json.RawMessage(`{}`)}, Exchanges: []agent.Exchange{{Problem: "no action", Response: &model.Response{Usage: model.Usage{InputTokens: 1, OutputTokens: 1}, CostUSD: ptr(0.5)}}}}, Seconds: 1}},
+		{At: at(6), Turn: &trajectory.Turn{Step: 2, Turn: agent.Turn{Action: gym.Action{Tool: "validate", Args: json.RawMessage(`{}`)}, Exchanges: []agent.Exchange{{Problem: "no action", Response: &model.Response{Usage: model.Usage{InputTokens: 1, OutputTokens: 1}, CostUSD: new(0.5)}}}}, Seconds: 1}},
 		{At: at(12), Step: &trajectory.Step{Step: 2, Action: gym.Action{Tool: "validate", Args: json.RawMessage(`{}`)}, Transition: gym.Transition{Observation: gym.Observation{Text: "accuracy 0.5", Step: 2, StepsLeft: 1}, Reward: 0.25, Info: gym.Info{Evaluations: []gym.Evaluation{validated}, ExitCode: 0, Seconds: 6}}}},
 		{At: at(13), Note: &trajectory.Note{Text: "half-time"}},
 		{At: at(14), Fault: &trajectory.Fault{Step: 3, Source: trajectory.FromAgent, Message: "the model server is gone", Resumable: true}},
@@ -60,7 +58,7 @@ func completeEvents() []trajectory.Event {
 			ExitStatus: gym.ExitStatus{Outcome: gym.Autosubmission, Cause: gym.CauseSteps}, Cause: gym.CauseSteps, Reason: "3 steps",
 			Transition: &gym.Transition{Observation: gym.Observation{Text: "submitted", Step: 3}, Reward: 0.5, Truncated: true, Info: gym.Info{ExitStatus: gym.ExitStatus{Outcome: gym.Autosubmission, Cause: gym.CauseSteps}, Evaluations: []gym.Evaluation{submitted}}},
 			Final:      &submitted,
-			Totals:     trajectory.Totals{Steps: 3, Requests: 2, TokensIn: 101, TokensOut: 8, TokensCached: 50, CostUSD: ptr(0.75), Reward: 0.75, Seconds: 28},
+			Totals:     trajectory.Totals{Steps: 3, Requests: 2, TokensIn: 101, TokensOut: 8, TokensCached: 50, CostUSD: new(0.75), Reward: 0.75, Seconds: 28},
 		}},
 	}
 }

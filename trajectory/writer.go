@@ -234,8 +234,7 @@ func (w *Writer) Close() error {
 // explain adds to an error of the file system where it happened and, where
 // there is one, the way out.
 func explain(path string, err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathErr.Err
 	}
 	switch {

@@ -13,8 +13,7 @@ import (
 // end, or bash would ask for more.
 func incomplete(text string) bool {
 	script, err := tool.Rewrite(text)
-	var open *tool.MalformedError
-	if errors.As(err, &open) {
+	if _, ok := errors.AsType[*tool.MalformedError](err); ok {
 		return true
 	}
 	if strings.HasSuffix(script, `\`) && !strings.HasSuffix(script, `\\`) {

@@ -89,11 +89,17 @@ func TestObservationIsShown(t *testing.T) {
 		obs  gym.Observation
 		want string
 	}{
-		{"output", gym.Observation{Text: "a\nb\n\n", Step: 2, StepsLeft: 3, WorkingDir: "/workspace", OpenFile: "/workspace/a.py"},
-			"a\nb\n--- step 2, 3 left, in /workspace, open /workspace/a.py (:help) ---\n"},
+		{
+			"output",
+			gym.Observation{Text: "a\nb\n\n", Step: 2, StepsLeft: 3, WorkingDir: "/workspace", OpenFile: "/workspace/a.py"},
+			"a\nb\n--- step 2, 3 left, in /workspace, open /workspace/a.py (:help) ---\n",
+		},
 		{"no output and no limit", gym.Observation{Step: 2, StepsLeft: -1}, "(no output)\n--- step 2 (:help) ---\n"},
-		{"escape sequences", gym.Observation{Text: "\x1b[2J\x1b]0;title\x07é\tx\r\u202e", StepsLeft: -1},
-			"\ufffd[2J\ufffd]0;title\ufffdé\tx\ufffd\ufffd\n--- step 0 (:help) ---\n"},
+		{
+			"escape sequences",
+			gym.Observation{Text: "\x1b[2J\x1b]0;title\x07é\tx\r\u202e", StepsLeft: -1},
+			"\ufffd[2J\ufffd]0;title\ufffdé\tx\ufffd\ufffd\n--- step 0 (:help) ---\n",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out bytes.Buffer

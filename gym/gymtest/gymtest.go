@@ -294,7 +294,7 @@ func testCloseDuringStep(t *testing.T, s Suite) {
 		t.Skip("the suite names no slow action")
 	}
 	env := s.reset(t)
-	s.interrupted(t, env, t.Context(), func() {
+	s.interrupted(t.Context(), t, env, func() {
 		if err := env.Close(); err != nil {
 			t.Errorf("Close during Step: %v", err)
 		}
@@ -307,14 +307,14 @@ func testCancel(t *testing.T, s Suite) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	s.interrupted(t, s.reset(t), ctx, cancel)
+	s.interrupted(ctx, t, s.reset(t), cancel)
 }
 
 // headStart lets the slow action really start before it is interrupted. The
 // test is right for any interleaving; this makes the interesting one likely.
 const headStart = 100 * time.Millisecond
 
-func (s Suite) interrupted(t *testing.T, env gym.Env, ctx context.Context, interrupt func()) {
+func (s Suite) interrupted(ctx context.Context, t *testing.T, env gym.Env, interrupt func()) {
 	t.Helper()
 	returned := make(chan error, 1)
 	go func() {

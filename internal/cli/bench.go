@@ -98,9 +98,16 @@ func (a *app) printBench(r benchResult) {
 		name string
 		m    measure
 	}{
-		{"lifecycle", r.Lifecycle}, {"create", r.Create}, {"reset", r.Reset}, {"close", r.Close},
-		{"step true", r.StepBuiltin}, {"step ls", r.StepLs}, {"step python3", r.StepPython}, {"open", r.Open},
-		{"edit with lint", r.EditLint}, {"validate overhead", r.ValidateOverhead},
+		{"lifecycle", r.Lifecycle},
+		{"create", r.Create},
+		{"reset", r.Reset},
+		{"close", r.Close},
+		{"step true", r.StepBuiltin},
+		{"step ls", r.StepLs},
+		{"step python3", r.StepPython},
+		{"open", r.Open},
+		{"edit with lint", r.EditLint},
+		{"validate overhead", r.ValidateOverhead},
 	} {
 		fmt.Fprintf(a.out, "%-18s %9.3f %9.3f %6d\n", line.name, line.m.MedianMS, line.m.P95MS, line.m.N)
 	}

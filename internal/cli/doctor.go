@@ -118,8 +118,7 @@ func probe(ctx context.Context, name string, needed bool) finding {
 	}
 	began := time.Now()
 	c, err := p.Probe(ctx)
-	var u *sandbox.UnavailableError
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*sandbox.UnavailableError](err); ok {
 		f := finding{What: what, Needed: needed, Detail: u.Reason}
 		if u.Fix != "" {
 			f.Notes = []string{"to mend it: " + u.Fix}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -157,7 +158,7 @@ func (o *runOptions) manifest(t *task.Task, secret []byte) (runstore.Manifest, e
 		return runstore.Manifest{}, err
 	}
 	m := runstore.Manifest{
-		MlgymVersion: version(), Task: string(t.ID), TaskVersion: fmt.Sprint(t.Version), TaskDigest: string(t.Digest),
+		MlgymVersion: version(), Task: string(t.ID), TaskVersion: strconv.Itoa(t.Version), TaskDigest: string(t.Digest),
 		Mode: o.mode, Variant: o.variant, Agent: o.Agent, AgentConfig: config, Model: o.Model, Seed: o.seed,
 		Limits: runstore.Limits{
 			MaxSteps: o.maxSteps, WallSeconds: o.timeLimit.Seconds(), Tokens: o.tokenLimit,

@@ -17,12 +17,11 @@ import (
 // progress tells on standard error how an episode goes: one line that is
 // written over on a terminal, a line for each step elsewhere.
 type progress struct {
-	w       io.Writer
-	live    bool
-	quiet   bool
-	primary string
-	width   func() int
-	shown   bool
+	w     io.Writer
+	live  bool
+	quiet bool
+	width func() int
+	shown bool
 }
 
 func (a *app) newProgress(o *runOptions) *progress {

@@ -64,8 +64,10 @@ func TestFromEnviron(t *testing.T) {
 		"PATH=/usr/bin:/bin", "MONKEY=not-a-secret", "EMPTY_KEY=", "KEY_NAME=not-a-secret",
 	})
 	want := []redact.Secret{
-		{Name: "OPENAI_API_KEY", Value: token(20)}, {Name: "HF_TOKEN", Value: token(12)},
-		{Name: "apikey", Value: token(8)}, {Name: "DB_PASSWORD", Value: "correct=horse"},
+		{Name: "OPENAI_API_KEY", Value: token(20)},
+		{Name: "HF_TOKEN", Value: token(12)},
+		{Name: "apikey", Value: token(8)},
+		{Name: "DB_PASSWORD", Value: "correct=horse"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("secrets differ (-want +got):\n%s", diff)

@@ -141,12 +141,14 @@ func environment(extra []string) []string {
 func (c *Client) read(ready chan<- error) {
 	r := wire.NewReader(c.conn)
 	var err error
+	greeted := false
 	for err == nil {
 		var f wire.Frame
 		if f, err = r.Read(); err != nil {
 			break
 		}
-		if f.Type == wire.Ready {
+		if f.Type == wire.Ready && !greeted {
+			greeted = true
 			ready <- checkVersion(f)
 			continue
 		}

@@ -35,7 +35,7 @@ var commands = []string{
 func Dir() (string, error) {
 	shimPath, err := find(EnvShim, Name)
 	if err != nil {
-		return "", fmt.Errorf("%w; build it with: go build -o bin/ ./cmd/...", err)
+		return "", fmt.Errorf("%w; build it with go build -o bin/ ./cmd/mlgym-shim", err)
 	}
 	sources := map[string]string{Name: shimPath}
 	if ruff, err := Ruff(); err == nil {

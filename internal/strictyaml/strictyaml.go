@@ -144,7 +144,7 @@ func (d *decoder) value(node ast.Node, v reflect.Value, key string) {
 	}
 	var reader encoding.TextUnmarshaler
 	if v.CanAddr() {
-		reader, _ = v.Addr().Interface().(encoding.TextUnmarshaler)
+		reader, _ = reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr())
 	}
 	switch {
 	case v.Type() == durationType:

@@ -83,24 +83,28 @@ func TestRequest(t *testing.T) {
 		want string
 	}{
 		{
-			"everything", anthropic.Options{},
+			"everything",
+			anthropic.Options{},
 			model.Request{Messages: messages, Tools: tools, Temperature: &temperature, MaxTokens: 99, Stop: []string{"END"}},
 			`{"model":"m","max_tokens":99,"temperature":0.5,"stop_sequences":["END"],
 				"system":[{"type":"text","text":"Be brief.","cache_control":{"type":"ephemeral"}}],
 				"messages":` + replace(turns, `,"cache_control":{"type":"ephemeral"}`) + `,"tools":` + tool + `}`,
 		},
 		{
-			"without cache markers", anthropic.Options{NoCache: true},
+			"without cache markers",
+			anthropic.Options{NoCache: true},
 			model.Request{Messages: messages, Tools: tools},
 			`{"model":"m","max_tokens":8192,"system":[{"type":"text","text":"Be brief."}],"messages":` + replace(turns, ``) + `,"tools":` + tool + `}`,
 		},
 		{
-			"thinking with a budget", anthropic.Options{NoCache: true, ThinkingTokens: 2048},
+			"thinking with a budget",
+			anthropic.Options{NoCache: true, ThinkingTokens: 2048},
 			model.Request{Messages: messages[1:2]},
 			`{"model":"m","max_tokens":10240,"thinking":{"type":"enabled","budget_tokens":2048},"messages":[{"role":"user","content":[{"type":"text","text":"Weather?"}]}]}`,
 		},
 		{
-			"adaptive thinking", anthropic.Options{NoCache: true, ThinkingTokens: anthropic.Adaptive},
+			"adaptive thinking",
+			anthropic.Options{NoCache: true, ThinkingTokens: anthropic.Adaptive},
 			model.Request{Messages: messages[1:2], MaxTokens: 64000},
 			`{"model":"m","max_tokens":64000,"thinking":{"type":"adaptive"},"messages":[{"role":"user","content":[{"type":"text","text":"Weather?"}]}]}`,
 		},

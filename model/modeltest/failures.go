@@ -175,7 +175,7 @@ func testRefused(t *testing.T, open Open) {
 }
 
 func testBreaks(t *testing.T, open Open) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		panic(http.ErrAbortHandler)
 	}))
 	defer server.Close()

@@ -31,8 +31,6 @@ var weather = model.ToolSpec{
 	Parameters:  json.RawMessage(`{"type":"object","properties":{"city":{"type":"string","description":"the city's name"}},"required":["city"]}`),
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func user(text string) model.Message { return model.Message{Role: model.User, Text: text} }
 
 // TestLive checks one model against a server that answers.
@@ -49,7 +47,7 @@ func TestLive(t *testing.T, m model.Model, quirks Quirks) {
 	t.Run("text", func(t *testing.T) {
 		resp := ask(t, &model.Request{
 			Messages:    []model.Message{{Role: model.System, Text: "You are brief."}, user("Say hello.")},
-			Temperature: ptr(0.0), TopP: ptr(1.0), MaxTokens: 64, Seed: ptr[int64](7),
+			Temperature: new(0.0), TopP: new(1.0), MaxTokens: 64, Seed: new(int64(7)),
 		})
 		if resp.Message.Text == "" {
 			t.Error("the answer has no text")
@@ -63,9 +61,9 @@ func TestLive(t *testing.T, m model.Model, quirks Quirks) {
 	})
 	t.Run("several turns", func(t *testing.T) {
 		messages := []model.Message{{Role: model.System, Text: "You are brief."}, user("Name a colour.")}
-		first := ask(t, &model.Request{Messages: messages, MaxTokens: 16, Temperature: ptr(0.0)})
+		first := ask(t, &model.Request{Messages: messages, MaxTokens: 16, Temperature: new(0.0)})
 		messages = append(messages, first.Message, user("Another one."))
-		second := ask(t, &model.Request{Messages: messages, MaxTokens: 16, Temperature: ptr(0.0)})
+		second := ask(t, &model.Request{Messages: messages, MaxTokens: 16, Temperature: new(0.0)})
 		if second.Usage.InputTokens <= first.Usage.InputTokens {
 			t.Errorf("input tokens of the second turn = %d, want more than the first's %d", second.Usage.InputTokens, first.Usage.InputTokens)
 		}
@@ -77,7 +75,7 @@ func TestLive(t *testing.T, m model.Model, quirks Quirks) {
 		})
 	})
 	t.Run("stop by max tokens", func(t *testing.T) {
-		resp := ask(t, &model.Request{Messages: []model.Message{user("Count from one to one hundred in words.")}, MaxTokens: 4, Temperature: ptr(0.0)})
+		resp := ask(t, &model.Request{Messages: []model.Message{user("Count from one to one hundred in words.")}, MaxTokens: 4, Temperature: new(0.0)})
 		if resp.StopReason != model.StopMaxTokens && !quirks.NoMaxTokensStop {
 			t.Errorf("stop reason = %q, want %q", resp.StopReason, model.StopMaxTokens)
 		}
@@ -123,7 +121,7 @@ func TestLive(t *testing.T, m model.Model, quirks Quirks) {
 
 func testTools(t *testing.T, m model.Model, quirks Quirks) {
 	messages := []model.Message{user("What is the weather in Paris? Use the tool.")}
-	req := &model.Request{Messages: messages, Tools: []model.ToolSpec{weather}, MaxTokens: 64, Temperature: ptr(0.0)}
+	req := &model.Request{Messages: messages, Tools: []model.ToolSpec{weather}, MaxTokens: 64, Temperature: new(0.0)}
 	first, err := m.Generate(t.Context(), req)
 	if err != nil {
 		t.Fatalf("with a tool: %v", err)

@@ -205,6 +205,7 @@ func (m *Model) failed(answer *responses.Response) error {
 		status = 500
 	case responses.ResponseErrorCodeRateLimitExceeded:
 		status = 429
+	default: // what is left is about the request
 	}
 	err := model.StatusError(provider, status, nil, answer.Error.Message, m.opts.APIKey)
 	err.Kind = refineKind(wire.Failure{Code: string(answer.Error.Code)}, err.Kind)

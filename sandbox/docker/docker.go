@@ -200,7 +200,7 @@ func (d *Driver) create(ctx context.Context, spec sandbox.Spec) (_ *box, err err
 	if err != nil {
 		return nil, err
 	}
-	created, err := e.ContainerCreate(ctx, options)
+	created, err := e.createContainer(ctx, options)
 	if err != nil {
 		return nil, err
 	}
@@ -220,6 +220,23 @@ func (d *Driver) create(ctx context.Context, spec sandbox.Spec) (_ *box, err err
 	}
 	return &box{Client: c, engine: e, id: spec.ID, run: r}, nil
 }
+
+// createContainer creates a container. A request that is given up may have been
+// carried out all the same, so it is not given up but undone.
+func (e *engine) createContainer(ctx context.Context, options client.ContainerCreateOptions) (client.ContainerCreateResult, error) {
+	if ctx.Err() != nil {
+		return client.ContainerCreateResult{}, context.Cause(ctx)
+	}
+	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), createWait)
+	defer cancel()
+	created, err := e.ContainerCreate(patient, options)
+	if err == nil && ctx.Err() != nil {
+		err = errors.Join(context.Cause(ctx), e.remove(created.ID))
+	}
+	return created, err
+}
+
+const createWait = time.Minute
 
 // environment is the whole environment of programs inside.
 func environment(extra []string) []string {

@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"mlgym/sandbox"
@@ -232,7 +233,7 @@ func withoutUser(table []byte, own string) []byte {
 	out := []byte(own)
 	for line := range strings.Lines(string(table)) {
 		fields := strings.Split(line, ":")
-		if len(fields) > 2 && (fields[0] == sandbox.UserName || fields[2] == fmt.Sprint(sandbox.UserID)) {
+		if len(fields) > 2 && (fields[0] == sandbox.UserName || fields[2] == strconv.Itoa(sandbox.UserID)) {
 			continue
 		}
 		out = append(out, strings.TrimRight(line, "\n")+"\n"...)
@@ -393,7 +394,7 @@ func (p *plan) build(at, beside string) ([]sandbox.Mount, error) {
 		return nil, err
 	}
 	for i, f := range p.files {
-		source := filepath.Join(beside, fmt.Sprint(i))
+		source := filepath.Join(beside, strconv.Itoa(i))
 		if err := os.WriteFile(source, f.text, 0o644); err != nil { //nolint:gosec // read by the user inside
 			return nil, err
 		}

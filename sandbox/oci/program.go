@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,9 +57,9 @@ func builtRunsc() string {
 	for _, dir := range dirs {
 		// Versions of pseudo-versions sort by date.
 		found, _ := filepath.Glob(filepath.Join(dir, "v*", Runsc))
-		for i := len(found) - 1; i >= 0; i-- {
-			if isProgram(found[i]) {
-				return found[i]
+		for _, f := range slices.Backward(found) {
+			if isProgram(f) {
+				return f
 			}
 		}
 	}

@@ -32,17 +32,17 @@ const (
 // running is the runtime at work in the foreground, and the connection to the
 // shim inside over its standard input and output.
 type running struct {
-	driver  *Driver
-	id      string
-	cmd     *exec.Cmd
-	stdin   *os.File
-	stdout  *os.File
-	said_   *tail
-	greeted atomic.Bool // something came from inside
-	exited  chan struct{}
-	exit    error
-	stop    sync.Once
-	stopErr error
+	driver    *Driver
+	id        string
+	cmd       *exec.Cmd
+	stdin     *os.File
+	stdout    *os.File
+	diagnosis *tail
+	greeted   atomic.Bool // something came from inside
+	exited    chan struct{}
+	exit      error
+	stop      sync.Once
+	stopErr   error
 }
 
 // start writes the bundle and starts the runtime.
@@ -51,7 +51,7 @@ func (d *Driver) start(program, dir string, spec sandbox.Spec, p *plan) (*runnin
 	if err != nil {
 		return nil, err
 	}
-	r := &running{driver: d, id: spec.ID, said_: &tail{}, exited: make(chan struct{})}
+	r := &running{driver: d, id: spec.ID, diagnosis: &tail{}, exited: make(chan struct{})}
 	childIn, stdin, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -66,10 +66,10 @@ func (d *Driver) start(program, dir string, spec sandbox.Spec, p *plan) (*runnin
 	r.stdin, r.stdout = stdin, stdout
 
 	args := append(d.globalArgs(state), "run", "--bundle", dir, containerName(spec.ID))
-	r.cmd = exec.Command(program, args...)
+	r.cmd = exec.Command(program, args...) //nolint:noctx // its end is the end of the sandbox
 	r.cmd.Dir = dir
 	r.cmd.Env = runtimeEnv()
-	r.cmd.Stdin, r.cmd.Stdout, r.cmd.Stderr = childIn, childOut, r.said_
+	r.cmd.Stdin, r.cmd.Stdout, r.cmd.Stderr = childIn, childOut, r.diagnosis
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	r.cmd.WaitDelay = time.Second
 
@@ -182,7 +182,7 @@ func (r *running) Read(p []byte) (int, error) {
 func (r *running) Write(p []byte) (int, error) { return r.stdin.Write(p) }
 
 // said is the end of what the runtime and the shim printed.
-func (r *running) said() string { return r.said_.String() }
+func (r *running) said() string { return r.diagnosis.String() }
 
 // Close ends the sandbox and returns when none of its processes is left.
 func (r *running) Close() error {

@@ -108,7 +108,9 @@ func TestUnpack(t *testing.T) {
 		{
 			"devices and pipes are left out",
 			[]entry{
-				{"disk", tar.TypeBlock, 0o666, "", ""}, {"mem", tar.TypeChar, 0o666, "", ""}, {"pipe", tar.TypeFifo, 0o666, "", ""},
+				{"disk", tar.TypeBlock, 0o666, "", ""},
+				{"mem", tar.TypeChar, 0o666, "", ""},
+				{"pipe", tar.TypeFifo, 0o666, "", ""},
 				{"file", tar.TypeReg, 0o644, "", "f"},
 			},
 			map[string]string{"file": "-rw-r--r-- f"},
@@ -121,9 +123,12 @@ func TestUnpack(t *testing.T) {
 		{
 			"later entries replace earlier ones, links too",
 			[]entry{
-				{"a", tar.TypeReg, 0o644, "", "old"}, {"a", tar.TypeReg, 0o644, "", "new"},
-				{"b", tar.TypeSymlink, 0o777, "a", ""}, {"b", tar.TypeReg, 0o644, "", "own"},
-				{"c/d", tar.TypeReg, 0o644, "", "x"}, {"c", tar.TypeSymlink, 0o777, "a", ""},
+				{"a", tar.TypeReg, 0o644, "", "old"},
+				{"a", tar.TypeReg, 0o644, "", "new"},
+				{"b", tar.TypeSymlink, 0o777, "a", ""},
+				{"b", tar.TypeReg, 0o644, "", "own"},
+				{"c/d", tar.TypeReg, 0o644, "", "x"},
+				{"c", tar.TypeSymlink, 0o777, "a", ""},
 			},
 			map[string]string{"a": "-rw-r--r-- new", "b": "-rw-r--r-- own", "c": "-> a"},
 		},
@@ -160,8 +165,10 @@ func TestUnpackAttacks(t *testing.T) {
 		}},
 		{"through two links", func(string) []entry {
 			return []entry{
-				{"a", tar.TypeDir, 0o755, "", ""}, {"a/up", tar.TypeSymlink, 0o777, "..", ""},
-				{"b", tar.TypeSymlink, 0o777, "a/up/../outside", ""}, {"b/evil", tar.TypeReg, 0o644, "", "x"},
+				{"a", tar.TypeDir, 0o755, "", ""},
+				{"a/up", tar.TypeSymlink, 0o777, "..", ""},
+				{"b", tar.TypeSymlink, 0o777, "a/up/../outside", ""},
+				{"b/evil", tar.TypeReg, 0o644, "", "x"},
 			}
 		}},
 		{"a folder through a link", func(outside string) []entry {

@@ -111,7 +111,7 @@ func get(dst io.Writer, maxBytes int64, paths []string) error {
 }
 
 func getTree(tw *tar.Writer, full, name string, left *int64) error {
-	return filepath.WalkDir(full, func(path string, d fs.DirEntry, err error) error {
+	return filepath.WalkDir(full, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}

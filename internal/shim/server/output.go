@@ -54,13 +54,12 @@ func (c *collector) Write(p []byte) (int, error) {
 				p = p[1:]
 				continue
 			}
-			if p[0] != '\r' {
-				c.line = c.line[:0]
-			} else {
+			if p[0] == '\r' {
 				c.returned = true
 				p = p[1:]
 				continue
 			}
+			c.line = c.line[:0]
 		}
 		i := bytes.IndexAny(p, "\r\n")
 		if i < 0 {

@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -317,5 +316,5 @@ func signalName(s syscall.Signal) string {
 	if name, ok := names[s]; ok {
 		return name
 	}
-	return fmt.Sprint(int(s))
+	return strconv.Itoa(int(s))
 }

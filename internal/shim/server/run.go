@@ -99,7 +99,7 @@ func (r *runner) run(ctx context.Context, script sandbox.Script) (sandbox.Result
 		}
 		res.ShellRestarted = true
 	}
-	if i := strings.IndexByte(text, 0); i >= 0 {
+	if found := strings.Contains(text, "\x00"); found {
 		res.Output, res.ExitCode, res.SyntaxError = "the action holds a zero byte, which no shell can take\n", 2, true
 		return r.finish(res, began), nil
 	}

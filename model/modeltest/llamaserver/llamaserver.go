@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -91,7 +92,7 @@ var listening = regexp.MustCompile(`listening on (http://\S+)`)
 // that it listens, which it does once the model is loaded.
 func start(binary, model string) (*server, error) {
 	cmd := exec.Command(binary, "--model", model, "--host", "127.0.0.1", "--port", "0", "--jinja", "--offline",
-		"--threads", threads, "--ctx-size", fmt.Sprint(ContextTokens), "--parallel", "1")
+		"--threads", threads, "--ctx-size", strconv.Itoa(ContextTokens), "--parallel", "1")
 	cmd.Env = []string{"PATH=/usr/bin:/bin"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	reader, writer := io.Pipe()
