@@ -66,6 +66,7 @@ func TestImportedRunsGiveTheSame(t *testing.T) {
 		w, g := want.Definitions[d], got.Definitions[d]
 		for name, pair := range map[string][2]any{
 			"scores": {w.Scores, g.Scores}, "ranks": {w.Ranks, g.Ranks}, "performance": {w.Performance, g.Performance},
+			"exits": {w.Exits, g.Exits}, "failures": {w.Failures, g.Failures}, "actions": {w.Actions, g.Actions},
 		} {
 			if diff := cmp.Diff(pair[0], pair[1], near); diff != "" {
 				t.Errorf("%s, %s (-want +got):\n%s", d, name, diff)
