@@ -3,6 +3,7 @@ package plot_test
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"image/png"
 	"io"
@@ -60,7 +61,7 @@ func TestEveryChartInEveryFormat(t *testing.T) {
 			}
 			dec := xml.NewDecoder(bytes.NewReader(svg.Bytes()))
 			for {
-				if _, err := dec.Token(); err == io.EOF {
+				if _, err := dec.Token(); errors.Is(err, io.EOF) {
 					break
 				} else if err != nil {
 					t.Fatalf("SVG: %v", err)

@@ -112,8 +112,10 @@ func TestOwnRuns(t *testing.T) {
 	root := t.TempDir()
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	manifest := func(id, agentName, mode string) runstore.Manifest {
-		return runstore.Manifest{RunID: id, Created: start, Task: "blotto", TaskVersion: "1", Mode: mode, Variant: "full", Agent: agentName,
-			PrimaryMetric: "Score", Direction: runstore.Maximize, Baseline: gym.Scores{"Score": -0.3}}
+		return runstore.Manifest{
+			RunID: id, Created: start, Task: "blotto", TaskVersion: "1", Mode: mode, Variant: "full", Agent: agentName,
+			PrimaryMetric: "Score", Direction: runstore.Maximize, Baseline: gym.Scores{"Score": -0.3},
+		}
 	}
 	usd := 0.25
 	action := gym.Action{Command: "rm target.py"}
@@ -124,8 +126,10 @@ func TestOwnRuns(t *testing.T) {
 		trajectory.Event{At: start, Reset: &trajectory.Reset{Observation: gym.Observation{WorkingDir: "/home/agent/workspace"}}},
 		trajectory.Event{At: start, Turn: &trajectory.Turn{Step: 1, Turn: agent.Turn{Action: action, Exchanges: []agent.Exchange{exchange}}}},
 		trajectory.Event{At: start, Step: &trajectory.Step{Step: 1, Action: action, Transition: gym.Transition{Info: gym.Info{Evaluations: []gym.Evaluation{validated}}}}},
-		trajectory.Event{At: start, End: &trajectory.End{ExitStatus: gym.EndedBy(gym.CauseSteps, final), Final: &final,
-			Transition: &gym.Transition{Truncated: true, Info: gym.Info{Evaluations: []gym.Evaluation{final}}}}},
+		trajectory.Event{At: start, End: &trajectory.End{
+			ExitStatus: gym.EndedBy(gym.CauseSteps, final), Final: &final,
+			Transition: &gym.Transition{Truncated: true, Info: gym.Info{Evaluations: []gym.Evaluation{final}}},
+		}},
 	)
 	writeOwn(t, root, manifest("r2", "baseline", "hardened"), trajectory.Event{At: start, Reset: &trajectory.Reset{}})
 	writeOwn(t, root, manifest("r3", "demo", "published"), trajectory.Event{At: start, Reset: &trajectory.Reset{}})

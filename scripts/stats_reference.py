@@ -146,9 +146,13 @@ def tests(rng: np.random.Generator) -> dict[str, Any]:
     permutation = []
     for n in (1, 3, 8, 12):
         d = np.round(rng.normal(0.2, 1, n), 1)
-        result = stats.permutation_test(
-            (d,), np.mean, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
-        ) if n > 1 else None
+        result = (
+            stats.permutation_test(
+                (d,), np.mean, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
+            )
+            if n > 1
+            else None
+        )
         permutation.append({"differences": d.tolist(), "p": 1.0 if result is None else float(result.pvalue)})
     holm = []
     for n in (1, 4, 10):

@@ -50,7 +50,7 @@ func PlackettLuce(n int, participants [][]int, orders []Tiers, fit Fit) ([]float
 	for i := range beats {
 		beats[i] = make([]bool, n)
 	}
-	for t, tiers := range orders { //nolint:gosec // all has the length of orders
+	for t, tiers := range orders {
 		o := order{list: make([]int, 0, len(participants[t]))}
 		placed := make([]bool, n)
 		for _, tier := range tiers {
@@ -60,7 +60,7 @@ func PlackettLuce(n int, participants [][]int, orders []Tiers, fit Fit) ([]float
 			o.list = append(o.list, tier...)
 			o.tiers = append(o.tiers, len(tier))
 		}
-		for _, p := range participants[t] {
+		for _, p := range participants[t] { //nolint:gosec // one list for each order
 			if !placed[p] {
 				o.list = append(o.list, p)
 			}
