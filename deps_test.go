@@ -81,9 +81,16 @@ trajectory:               agent gym model internal/atomicfile internal/redact
 rollout:                  agent gym model trajectory
 runstore:                 agent gym sandbox trajectory internal/atomicfile internal/redact
 
+# From runs to pages.
+stats:
+plot:
+trajectory/mlgym:         agent gym model trajectory
+audit:                    stats
+report:                   audit gym plot runstore stats trajectory trajectory/mlgym
+
 # The front door sees what ships, the command line sees everything.
 .:                        gym sandbox sandbox/* task taskenv grader tasks scaffolds scaffold internal/nearest internal/atomicfile internal/shim
-internal/cli:             . agent agent/* grader gym internal/* internal/*/* model model/* rollout runstore sandbox scaffold scaffolds task taskenv tool trajectory
+internal/cli:             . agent agent/* audit grader gym internal/* internal/*/* model model/* report rollout runstore sandbox scaffold scaffolds stats task taskenv tool trajectory trajectory/*
 cmd/mlgym:                internal/cli
 `
 
