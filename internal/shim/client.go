@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mlgym/internal/shim/wire"
@@ -48,6 +49,7 @@ type Client struct {
 	ctx    context.Context //nolint:containedctx // the life of the connection, for OnCall
 	cancel context.CancelFunc
 	calls  sync.WaitGroup
+	asked  atomic.Int32 // calls that are being answered
 	done   chan struct{}
 }
 
@@ -74,7 +76,7 @@ func Connect(ctx context.Context, conn io.ReadWriteCloser, cfg Config) (*Client,
 	ready := make(chan error, 1)
 	go c.read(ready)
 	hello := wire.Config{
-		Version: wire.Version, Limits: cfg.Limits.WithDefaults(), Env: environment(cfg.Env),
+		Version: wire.Version, Limits: cfg.Limits.WithDefaults(), Env: Environment(cfg.Env),
 		Rlimits: cfg.Rlimits, WatchMemory: cfg.WatchMemory,
 	}
 	if err := c.w.WriteJSON(wire.Hello, 0, hello); err != nil {
@@ -128,9 +130,9 @@ func (c *Client) lost(err error) error {
 	return fmt.Errorf("%w: %w%s", sandbox.ErrLost, err, text)
 }
 
-// environment is that of everything inside. PYTHONUNBUFFERED lets a program
+// Environment is that of everything inside, with what a Spec adds. PYTHONUNBUFFERED lets a program
 // that is cut off leave behind what it printed.
-func environment(extra []string) []string {
+func Environment(extra []string) []string {
 	return append([]string{
 		"PATH=" + sandbox.ShimDir + ":/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
 		"HOME=" + sandbox.HomeDir, "USER=" + sandbox.UserName, "LOGNAME=" + sandbox.UserName,
@@ -244,15 +246,24 @@ func (c *Client) dispatch(f wire.Frame) error {
 // answer serves a call from inside in a goroutine of its own, so that a long
 // grading does not hold up the connection.
 func (c *Client) answer(f wire.Frame) error {
+	if len(f.Payload) > wire.MaxCallBytes {
+		return fmt.Errorf("%w: a call of %d bytes", wire.ErrFrame, len(f.Payload))
+	}
 	var call sandbox.Call
 	if err := f.JSON(&call); err != nil {
 		return err
+	}
+	// The shim keeps to this; one that was taken over must not fill our memory.
+	if c.asked.Add(1) > wire.MaxCalls {
+		return fmt.Errorf("%w: more than %d calls are under way", wire.ErrFrame, wire.MaxCalls)
 	}
 	c.calls.Go(func() {
 		reply := sandbox.Reply{Output: fmt.Sprintf("%s is not available here\n", call.Name), ExitCode: 127}
 		if c.cfg.OnCall != nil {
 			reply = c.cfg.OnCall(c.ctx, call)
 		}
+		// Before the answer, upon which the shim may call again.
+		c.asked.Add(-1)
 		// If the connection is gone, there is nobody to tell.
 		_ = c.w.WriteJSON(wire.CallReply, f.Stream, reply)
 	})

@@ -260,6 +260,10 @@ func (sh *shell) send(text string) error {
 	}
 	sh.sequence++
 	sh.begun = false
+	// A shell that was stopped, with its pipe filled, would never take it.
+	if err := sh.stdin.SetWriteDeadline(time.Now().Add(settle)); err != nil {
+		return err
+	}
 	_, err := fmt.Fprintf(sh.stdin, command, sh.status, sh.sequence)
 	return err
 }

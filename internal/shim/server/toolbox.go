@@ -37,13 +37,16 @@ type toolReply struct {
 
 // toolbox serves the tools, to typed calls from outside and to commands inside.
 type toolbox struct {
-	conn *conn
+	conn    *conn
+	reading chan struct{} // a place for each call that is being read
 
 	mu     sync.Mutex
 	runner tool.Runner
 }
 
-func newToolbox(c *conn, r tool.Runner) *toolbox { return &toolbox{conn: c, runner: r} }
+func newToolbox(c *conn, r tool.Runner) *toolbox {
+	return &toolbox{conn: c, reading: make(chan struct{}, maxReading), runner: r}
+}
 
 func (t *toolbox) openFile() string {
 	t.mu.Lock()
@@ -89,29 +92,40 @@ func (t *toolbox) listen() error {
 	if err != nil {
 		return fmt.Errorf("open the tools' socket: %w", err)
 	}
+	places := make(chan struct{}, maxCommands)
 	go func() {
 		for {
+			places <- struct{}{}
 			c, err := l.Accept()
 			if err != nil {
 				t.conn.log.Warn("accept a command", "error", err)
 				return
 			}
-			go t.serve(c)
+			go func() {
+				defer func() { <-places }()
+				t.serve(c)
+			}()
 		}
 	}()
 	return nil
 }
 
 // maxText bounds the text of one call, maxCall the call with it, encoded.
+// maxCommands bounds the commands under way, maxReading those whose call is
+// being read, each within readWait; further ones wait. Together they bound the
+// memory and the descriptors that a flood of calls can take from the shim.
 const (
-	maxText = 8 << 20
-	maxCall = 2 * maxText
+	maxText     = 8 << 20
+	maxCall     = 2 * maxText
+	maxCommands = 128
+	maxReading  = 4
+	readWait    = 10 * time.Second
 )
 
 func (t *toolbox) serve(c net.Conn) {
 	defer c.Close()
-	var call toolCall
-	if err := json.NewDecoder(io.LimitReader(c, maxCall)).Decode(&call); err != nil {
+	call, err := t.receive(c)
+	if err != nil {
 		return // not one of our commands
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -132,6 +146,19 @@ func (t *toolbox) serve(c net.Conn) {
 	}
 	// A caller that is gone needs no answer.
 	_ = json.NewEncoder(c).Encode(reply)
+}
+
+// receive reads what a command asks for.
+func (t *toolbox) receive(c net.Conn) (call toolCall, err error) {
+	t.reading <- struct{}{}
+	defer func() { <-t.reading }()
+	if err := c.SetReadDeadline(time.Now().Add(readWait)); err != nil {
+		return call, err
+	}
+	if err := json.NewDecoder(io.LimitReader(c, maxCall)).Decode(&call); err != nil {
+		return call, err
+	}
+	return call, c.SetReadDeadline(time.Time{})
 }
 
 // dispatch runs a command and says whether it ends the action that it is in.
