@@ -149,6 +149,9 @@ type Mount struct{ Source, Target string }
 // validID is what a sandbox may be called: it becomes part of paths and names.
 var validID = regexp.MustCompile(`^[a-z0-9]{1,64}$`)
 
+// ValidID reports whether a sandbox may be called so.
+func ValidID(id string) bool { return validID.MatchString(id) }
+
 // Check refuses a Spec that no driver can keep: an ID that is no name, a mount
 // that would hide what the sandbox itself provides, or whose source is neither
 // a folder nor a file. The sources come back as they are, without links, in a

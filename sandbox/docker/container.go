@@ -17,6 +17,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"mlgym/internal/cachedir"
+	"mlgym/internal/shim"
 	"mlgym/internal/syscallfilter"
 	"mlgym/sandbox"
 )
@@ -35,10 +36,7 @@ func containerName(id string) string { return "mlgym-" + id }
 // containerOptions describe the container of a sandbox.
 func containerOptions(e *engine, spec sandbox.Spec, image, shimDir string) (client.ContainerCreateOptions, error) {
 	none := client.ContainerCreateOptions{}
-	mounts, parents, err := planMounts(spec.Mounts)
-	if err != nil {
-		return none, err
-	}
+	mounts, parents := planMounts(spec.Mounts)
 	names, err := nameFiles()
 	if err != nil {
 		return none, err
@@ -107,7 +105,7 @@ func containerOptions(e *engine, spec sandbox.Spec, image, shimDir string) (clie
 			Entrypoint:   []string{sandbox.ShimDir + "/mlgym-shim"},
 			Cmd:          []string{"serve"},
 			WorkingDir:   sandbox.WorkDir,
-			Env:          environment(nil),
+			Env:          shim.Environment(nil),
 			OpenStdin:    true,
 			StdinOnce:    true, // the end of the connection is the end of input
 			AttachStdin:  true,
@@ -129,40 +127,19 @@ func bind(source, target string) mount.Mount {
 	return mount.Mount{Type: mount.TypeBind, Source: source, Target: target, ReadOnly: true}
 }
 
-// planMounts checks the mounts of a spec. Folders between the home and a
-// target, which the engine would make root's, are returned as parents.
-func planMounts(wanted []sandbox.Mount) (mounts []mount.Mount, parents []string, err error) {
+// planMounts turns mounts, which were checked, into the engine's. Folders between
+// the home and a target, which the engine would make root's, are returned as
+// parents.
+func planMounts(wanted []sandbox.Mount) (mounts []mount.Mount, parents []string) {
 	for _, m := range wanted {
-		if !path.IsAbs(m.Target) || path.Clean(m.Target) != m.Target || m.Target == "/" {
-			return nil, nil, fmt.Errorf("mount target %q: want a clean absolute path", m.Target)
-		}
-		for _, taken := range []string{"/proc", "/dev", "/sys", sandbox.HomeDir, sandbox.WorkDir} {
-			if m.Target == taken || (taken == "/proc" || taken == "/dev" || taken == "/sys") && strings.HasPrefix(m.Target, taken+"/") {
-				return nil, nil, fmt.Errorf("mount target %q belongs to the sandbox", m.Target)
-			}
-		}
-		source, err := filepath.Abs(m.Source)
-		if err != nil {
-			return nil, nil, err
-		}
-		if source, err = filepath.EvalSymlinks(source); err != nil {
-			return nil, nil, fmt.Errorf("mount source: %w", err)
-		}
-		info, err := os.Stat(source)
-		if err != nil {
-			return nil, nil, fmt.Errorf("mount source: %w", err)
-		}
-		if !info.IsDir() && !info.Mode().IsRegular() {
-			return nil, nil, fmt.Errorf("mount source %s is neither a folder nor a file", source)
-		}
-		mounts = append(mounts, bind(source, m.Target))
+		mounts = append(mounts, bind(m.Source, m.Target))
 		for dir := path.Dir(m.Target); strings.HasPrefix(dir, sandbox.HomeDir+"/"); dir = path.Dir(dir) {
 			if !slices.Contains(parents, dir) {
 				parents = append(parents, dir)
 			}
 		}
 	}
-	return mounts, parents, nil
+	return mounts, parents
 }
 
 // nameFiles returns a folder with the passwd and group files of every sandbox.

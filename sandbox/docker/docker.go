@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -157,8 +156,6 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	return b, nil
 }
 
-var validID = regexp.MustCompile(`^[a-z0-9]{1,64}$`)
-
 func newID() string {
 	var b [10]byte
 	_, _ = rand.Read(b[:]) // never fails
@@ -170,8 +167,8 @@ func (d *Driver) create(ctx context.Context, spec sandbox.Spec) (_ *box, err err
 	if spec.ID == "" {
 		spec.ID = newID()
 	}
-	if !validID.MatchString(spec.ID) {
-		return nil, fmt.Errorf("sandbox id %q: want lower-case letters and digits, at most 64", spec.ID)
+	if spec.Mounts, err = spec.Check(); err != nil {
+		return nil, err
 	}
 	shimDir, err := shim.Dir()
 	if err != nil {
@@ -210,7 +207,7 @@ func (d *Driver) create(ctx context.Context, spec sandbox.Spec) (_ *box, err err
 	}
 	c, err := shim.Connect(ctx, r, shim.Config{
 		Limits:      spec.Limits,
-		Env:         environment(spec.Env),
+		Env:         spec.Env,
 		OnCall:      spec.OnCall,
 		WatchMemory: slices.Contains(e.without, "memory"),
 		Diagnose:    r.said,
@@ -237,19 +234,6 @@ func (e *engine) createContainer(ctx context.Context, options client.ContainerCr
 }
 
 const createWait = time.Minute
-
-// environment is the whole environment of programs inside.
-func environment(extra []string) []string {
-	env := []string{
-		"PATH=" + sandbox.ShimDir + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"HOME=" + sandbox.HomeDir,
-		"USER=" + sandbox.UserName,
-		"LOGNAME=" + sandbox.UserName,
-		"LANG=C.UTF-8",
-		"SHELL=/bin/bash",
-	}
-	return append(env, extra...)
-}
 
 // remove removes a container, dead or alive; one that is gone is fine.
 func (e *engine) remove(id string) error {

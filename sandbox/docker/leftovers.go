@@ -72,7 +72,7 @@ func leftover(item container.Summary) sandbox.Leftover {
 
 // Remove removes a container of the list.
 func (d *Driver) Remove(ctx context.Context, l sandbox.Leftover) error {
-	if !validID.MatchString(l.ID) {
+	if !sandbox.ValidID(l.ID) {
 		return fmt.Errorf("remove a sandbox: %q is not an id", l.ID)
 	}
 	e, err := d.connect(ctx)

@@ -10,6 +10,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"mlgym/internal/shim"
 	"mlgym/internal/syscallfilter"
 	"mlgym/sandbox"
 )
@@ -111,7 +112,7 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 		Process: &specs.Process{
 			User:            specs.User{UID: id32, GID: id32},
 			Args:            []string{sandbox.ShimDir + "/mlgym-shim", "serve"},
-			Env:             environment(nil),
+			Env:             shim.Environment(nil),
 			Cwd:             sandbox.WorkDir,
 			NoNewPrivileges: true,
 			Capabilities:    &specs.LinuxCapabilities{},

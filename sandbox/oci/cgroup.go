@@ -98,7 +98,7 @@ func (c cgroups) ids() []string {
 	for _, dir := range c.dirs(".") {
 		entries, _ := os.ReadDir(dir)
 		for _, entry := range entries {
-			if entry.IsDir() && validID.MatchString(entry.Name()) {
+			if entry.IsDir() && sandbox.ValidID(entry.Name()) {
 				seen[entry.Name()] = true
 			}
 		}

@@ -69,7 +69,7 @@ func (d *Driver) Leftovers(context.Context) ([]sandbox.Leftover, error) {
 	known := map[string]bool{}
 	for _, entry := range entries {
 		id := entry.Name()
-		if !entry.IsDir() || !validID.MatchString(id) {
+		if !entry.IsDir() || !sandbox.ValidID(id) {
 			continue
 		}
 		known[id] = true
@@ -108,7 +108,7 @@ func (d *Driver) Leftovers(context.Context) ([]sandbox.Leftover, error) {
 
 // Remove ends what still runs of a leftover and removes it.
 func (d *Driver) Remove(ctx context.Context, l sandbox.Leftover) error {
-	if !validID.MatchString(l.ID) {
+	if !sandbox.ValidID(l.ID) {
 		return fmt.Errorf("remove a sandbox: %q is not an id", l.ID)
 	}
 	if err := d.discard(l.ID); err != nil {

@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
@@ -112,8 +111,9 @@ func (d *Driver) create(ctx context.Context, spec sandbox.Spec) (_ *box, err err
 	if spec.ID == "" {
 		spec.ID = newID()
 	}
-	if !validID.MatchString(spec.ID) {
-		return nil, fmt.Errorf("sandbox id %q: want lower-case letters and digits, at most 64", spec.ID)
+	mounted, err := spec.Check()
+	if err != nil {
+		return nil, err
 	}
 	shimDir, err := shim.Dir()
 	if err != nil {
@@ -143,7 +143,7 @@ func (d *Driver) create(ctx context.Context, spec sandbox.Spec) (_ *box, err err
 	if err := writeOwner(dir, owner{Purpose: spec.Purpose, Runtime: d.opts.Runtime, Created: time.Now()}); err != nil {
 		return nil, err
 	}
-	mounts := append([]sandbox.Mount{{Source: shimDir, Target: sandbox.ShimDir}}, spec.Mounts...)
+	mounts := append([]sandbox.Mount{{Source: shimDir, Target: sandbox.ShimDir}}, mounted...)
 	plan, err := planRoot(lower, mounts, d.userInside())
 	if err != nil {
 		return nil, err
@@ -154,7 +154,7 @@ func (d *Driver) create(ctx context.Context, spec sandbox.Spec) (_ *box, err err
 	}
 	client, err := shim.Connect(ctx, run, shim.Config{
 		Limits:      spec.Limits,
-		Env:         environment(spec.Env),
+		Env:         spec.Env,
 		OnCall:      spec.OnCall,
 		Rlimits:     !d.cgroups.usable(),
 		WatchMemory: !d.cgroups.usable(),
@@ -195,21 +195,6 @@ func fixOf(said string) string {
 }
 
 const userNamespaceFix = "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 (Debian), kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu); in a container, start it with --security-opt seccomp=unconfined"
-
-// environment is the whole environment of programs inside.
-func environment(extra []string) []string {
-	env := []string{
-		"PATH=" + sandbox.ShimDir + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"HOME=" + sandbox.HomeDir,
-		"USER=" + sandbox.UserName,
-		"LOGNAME=" + sandbox.UserName,
-		"LANG=C.UTF-8",
-		"SHELL=/bin/bash",
-	}
-	return append(env, extra...)
-}
-
-var validID = regexp.MustCompile(`^[a-z0-9]{1,64}$`)
 
 // newID returns an id of fixed width that nobody else has.
 func newID() string {
