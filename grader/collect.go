@@ -73,7 +73,12 @@ func collectFile(ctx context.Context, files sandbox.Files, want task.SubmissionF
 	case errors.Is(getErr, sandbox.ErrTooLarge):
 		return nil, tooLarge(want)
 	case getErr != nil && !errors.Is(getErr, errEnough):
-		return nil, fmt.Errorf("collect %s: %w", want.Path, getErr)
+		if ctx.Err() != nil || errors.Is(getErr, sandbox.ErrLost) {
+			return nil, fmt.Errorf("collect %s: %w", want.Path, getErr)
+		}
+		// The sandbox lives and does not give the file: its permissions, a loop
+		// of links, a program that rewrites it. All that is in the agent's hands.
+		return nil, invalid("%s could not be read: %s", want.Path, printable(getErr.Error()))
 	case err != nil:
 		return nil, fmt.Errorf("collect %s: %w", want.Path, err)
 	}

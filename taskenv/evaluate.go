@@ -12,6 +12,11 @@ import (
 	"mlgym/task"
 )
 
+// maxValidations bounds the validations of one step. No deadline of an action
+// counts the time that the outside takes, so that a loop around validate would
+// hold up the episode for as long as it liked, and fill the disk with its logs.
+const maxValidations = 10
+
 // onCall answers validate and submit, called from inside the sandbox or as
 // typed tools.
 func (e *Env) onCall(ctx context.Context, call sandbox.Call) sandbox.Reply {
@@ -29,6 +34,13 @@ func (e *Env) onCall(ctx context.Context, call sandbox.Call) sandbox.Reply {
 	}
 	if e.calls.fault != nil {
 		return sandbox.Reply{Output: "Grading is not possible at the moment.\n", ExitCode: 1, EndScript: true}
+	}
+	if kind == gym.Validate {
+		if e.calls.validated == maxValidations {
+			return sandbox.Reply{Output: fmt.Sprintf(
+				"validate was called %d times in this step already: go on in the next one.\n", maxValidations), ExitCode: 1}
+		}
+		e.calls.validated++
 	}
 	evaluation, err := e.evaluate(ctx, kind)
 	if err != nil {

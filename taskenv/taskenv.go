@@ -82,6 +82,7 @@ type calls struct {
 	seed      uint64
 	step      int
 	attempts  int
+	validated int              // in the step under way
 	made      []gym.Evaluation // since the last step ended
 	submitted bool
 	fault     error
@@ -208,7 +209,7 @@ func (e *Env) within(ctx context.Context) (context.Context, func()) {
 func (c *calls) reset(seed uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.seed, c.step, c.attempts, c.made, c.submitted, c.fault = seed, 0, 0, nil, false, nil
+	c.seed, c.step, c.attempts, c.validated, c.made, c.submitted, c.fault = seed, 0, 0, 0, nil, false, nil
 }
 
 // begin counts a step and says whether the submission was made before it.
@@ -216,6 +217,7 @@ func (c *calls) begin() (step int, submitted bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.step++
+	c.validated = 0
 	return c.step, c.submitted
 }
 
