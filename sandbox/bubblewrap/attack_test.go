@@ -13,7 +13,7 @@ import (
 // sandbox has to answer afterwards.
 func attack(t *testing.T, program string) string {
 	t.Helper()
-	box, err := harness().New(t).Create(t.Context(), sandbox.Spec{})
+	box, err := harness().New(t).Create(t.Context(), sandbox.Spec{Limits: sandbox.Limits{MemoryBytes: 128 << 20, DiskBytes: 64 << 20}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,5 +100,27 @@ print("own limit", resource.getrlimit(resource.RLIMIT_NOFILE))
 `)
 	if got != "own limit (100, 100)\n" {
 		t.Errorf("got %q, want only its own limit set", got)
+	}
+}
+
+// TestFullPlaces fills everything that can be written to, which lies in memory,
+// and then uses up what is left: that must end a program and not the shim.
+func TestFullPlaces(t *testing.T) {
+	got := attack(t, `
+import os
+for place in ("/tmp", "/dev/shm", "/home/agent"):
+    with open(place + "/full", "wb", buffering=0) as f:
+        try:
+            while True:
+                f.write(bytes(1 << 20))
+        except OSError as e:
+            print(place, e.strerror)
+if os.fork() == 0:
+    everything = b"x" * (600 << 20)
+print("ended by", os.wait()[1])
+`)
+	want := "/tmp No space left on device\n/dev/shm No space left on device\n/home/agent No space left on device\nended by 9\n"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -36,11 +36,17 @@ const groupPrefix = "mlgym-"
 // the processor is given out.
 const cpuPeriod = 100_000
 
+// writablePlaces are /tmp, /dev/shm and the home folder, each with a size of its
+// own.
+const writablePlaces = 3
+
 // newGroup makes a control group with the limits. An error means that this
 // machine, or this user, cannot.
 func newGroup(name string, l sandbox.Limits) (group, error) {
 	// The writable places lie in memory and are charged to it.
-	memory := l.MemoryBytes + l.DiskBytes
+	// All of them full, there must be memory left: the kernel can end no process
+	// to free theirs, and would come to the shim.
+	memory := l.MemoryBytes + writablePlaces*l.DiskBytes
 	// The shim's own threads are counted too, and are not the agent's.
 	const own = 32
 	processes := int64(l.Processes) + own
