@@ -46,7 +46,7 @@ func newGroup(name string, l sandbox.Limits) (group, error) {
 	// The writable places lie in memory and are charged to it.
 	// All of them full, there must be memory left: the kernel can end no process
 	// to free theirs, and would come to the shim.
-	memory := l.MemoryBytes + writablePlaces*l.DiskBytes
+	memory := max(l.MemoryBytes+l.DiskBytes, l.MemoryBytes/2+writablePlaces*l.DiskBytes)
 	// The shim's own threads are counted too, and are not the agent's.
 	const own = 32
 	processes := int64(l.Processes) + own
