@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"mlgym/internal/cachedir"
+	"mlgym/internal/shim/wire"
 )
 
 // The environment variables that name the helpers, where they do not lie
@@ -21,6 +22,9 @@ const (
 	EnvShim = "MLGYM_SHIM"
 	EnvRuff = "MLGYM_RUFF"
 )
+
+// OwnThreads is what drivers add to the limit on processes; see [wire.OwnThreads].
+const OwnThreads = wire.OwnThreads
 
 // Name of the binary.
 const Name = "mlgym-shim"

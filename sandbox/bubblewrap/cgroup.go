@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/cgroups/v3/cgroup2"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"mlgym/internal/shim"
 	"mlgym/sandbox"
 )
 
@@ -48,8 +49,7 @@ func newGroup(name string, l sandbox.Limits) (group, error) {
 	// to free theirs, and would come to the shim.
 	memory := max(l.MemoryBytes+l.DiskBytes, l.MemoryBytes/2+writablePlaces*l.DiskBytes)
 	// The shim's own threads are counted too, and are not the agent's.
-	const own = 32
-	processes := int64(l.Processes) + own
+	processes := int64(l.Processes) + shim.OwnThreads
 	quota := int64(l.CPUs * cpuPeriod)
 	if cgroups.Mode() == cgroups.Unified {
 		return newUnified(name, memory, processes, quota)

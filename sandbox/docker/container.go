@@ -58,7 +58,7 @@ func containerOptions(e *engine, spec sandbox.Spec, image, shimDir string) (clie
 	for _, dir := range []string{"/tmp", "/var/tmp"} {
 		tmpfs[dir] = fmt.Sprintf("rw,exec,nosuid,nodev,size=%d,mode=1777", spec.Limits.DiskBytes)
 	}
-	pids := int64(spec.Limits.Processes)
+	pids := int64(spec.Limits.Processes) + shim.OwnThreads
 	off := false
 	host := &container.HostConfig{
 		AutoRemove:     true,

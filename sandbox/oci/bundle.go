@@ -168,7 +168,7 @@ func (d *Driver) resources(limits sandbox.Limits) *specs.LinuxResources {
 	memory := limits.MemoryBytes
 	period := uint64(100_000)
 	quota := int64(math.Round(limits.CPUs * float64(period)))
-	pids := int64(limits.Processes)
+	pids := int64(limits.Processes) + shim.OwnThreads
 	if d.opts.Runtime == Runsc {
 		// gVisor's kernel has threads of its own beside those of the programs.
 		memory += sentryBytes

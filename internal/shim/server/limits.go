@@ -1,13 +1,13 @@
 package server
 
 import (
-	"bufio"
 	"bytes"
-	"fmt"
+	"cmp"
 	"log/slog"
 	"math"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,11 +16,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mlgym/internal/shim/wire"
 	"mlgym/sandbox"
 )
-
-// ownThreads is what the shim's own threads may add to the number of processes.
-const ownThreads = 32
 
 // protect keeps the programs of the sandbox, which run as the same user, from
 // looking into the shim or tracing it.
@@ -42,7 +40,7 @@ func setRlimits(l sandbox.Limits, log *slog.Logger) {
 			log.Warn("set a resource limit", "limit", name, "error", err)
 		}
 	}
-	set(unix.RLIMIT_NPROC, "processes", uint64(l.Processes)+ownThreads) //nolint:gosec // positive
+	set(unix.RLIMIT_NPROC, "processes", uint64(l.Processes)+wire.OwnThreads) //nolint:gosec // positive
 	set(unix.RLIMIT_CORE, "core", 0)
 }
 
@@ -50,7 +48,7 @@ func setRlimits(l sandbox.Limits, log *slog.Logger) {
 // cannot do without a new thread when it wants one, and an agent that uses up
 // all processes would otherwise end the shim with that.
 func warmThreads() {
-	const threads = ownThreads - 8
+	const threads = wire.OwnThreads - 8
 	var ready, release sync.WaitGroup
 	ready.Add(threads)
 	release.Add(1)
@@ -67,31 +65,50 @@ func warmThreads() {
 }
 
 // watchMemory keeps the memory limit where no control group does: it adds up
-// what the processes have in memory and ends the largest when that is too much.
-// It is a sampling and can be outrun for a moment.
+// what the processes have in memory and ends the largest ones until the rest
+// fits. It is a sampling and can be outrun for a moment.
 func watchMemory(limit int64, log *slog.Logger) {
-	const every = 100 * time.Millisecond
+	const every = 50 * time.Millisecond
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	self := os.Getpid()
 	for range ticker.C {
-		var sum, most int64
-		largest := 0
-		for _, pid := range pids() {
-			if pid == self {
-				continue
-			}
-			size := resident(pid)
-			sum += size
-			if size > most {
-				most, largest = size, pid
-			}
+		// What is shared is counted for each at first, which is quick, and
+		// exactly only where that seems too much.
+		list, sum := sizes(self, residentSet)
+		if sum <= limit {
+			continue
 		}
-		if sum > limit && largest != 0 {
-			log.Warn("memory limit reached", "pid", largest, "bytes", most)
-			_ = syscall.Kill(largest, syscall.SIGKILL)
+		if list, sum = sizes(self, resident); sum <= limit {
+			continue
+		}
+		slices.SortFunc(list, func(a, b processSize) int { return cmp.Compare(b.bytes, a.bytes) })
+		for _, p := range list {
+			if sum <= limit {
+				break
+			}
+			log.Warn("memory limit reached", "pid", p.pid, "bytes", p.bytes)
+			_ = syscall.Kill(p.pid, syscall.SIGKILL)
+			sum -= p.bytes
 		}
 	}
+}
+
+type processSize struct {
+	pid   int
+	bytes int64
+}
+
+// sizes measures all processes but the shim.
+func sizes(self int, measure func(pid int) int64) (list []processSize, sum int64) {
+	for _, pid := range pids() {
+		if pid != self {
+			size := measure(pid)
+			list = append(list, processSize{pid, size})
+			sum += size
+		}
+	}
+	return list, sum
 }
 
 // resident is what a process alone has in memory: its private pages and its
@@ -106,14 +123,22 @@ func resident(pid int) int64 {
 			}
 		}
 	}
-	f, err := os.Open(dir + "/statm")
+	return residentSet(pid)
+}
+
+// residentSet is all that a process has in memory, what it shares included.
+func residentSet(pid int) int64 {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
 	if err != nil {
 		return 0
 	}
-	defer f.Close()
-	var size, rss int64
-	if _, err := fmt.Fscan(bufio.NewReader(f), &size, &rss); err != nil {
+	fields := strings.Fields(string(data))
+	if len(fields) < 2 {
 		return 0
 	}
-	return rss * int64(os.Getpagesize())
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
 }

@@ -245,6 +245,43 @@ func (r *reaper) killSince(m mark, root int, sig syscall.Signal) int {
 	return len(list)
 }
 
+// killAll ends all that since lists, round after round until there is nothing
+// left, and returns the size of the largest round. What is stopped first cannot
+// fork in the meantime.
+func (r *reaper) killAll(m mark, root int) int {
+	n := 0
+	for range killRounds {
+		r.killSince(m, root, syscall.SIGSTOP)
+		k := r.killSince(m, root, syscall.SIGKILL)
+		if k == 0 {
+			break
+		}
+		n = max(n, k)
+	}
+	return n
+}
+
+// killEverything ends all processes of the sandbox but the shim: jobs and
+// programs too. (A signal to all at once is what the sandbox's filter refuses.)
+func killEverything() {
+	self := os.Getpid()
+	for range killRounds {
+		live := 0
+		for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
+			live = 0
+			for _, pid := range pids() {
+				if p, ok := readProc(pid); ok && pid != self && p.state != 'Z' {
+					_ = syscall.Kill(pid, sig)
+					live++
+				}
+			}
+		}
+		if live == 0 {
+			return
+		}
+	}
+}
+
 // killTree ends root and all that it started after the mark. Processes may be
 // forking while it works, so it goes on until a round finds none.
 func (r *reaper) killTree(m mark, c *child) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -78,10 +77,7 @@ func (r *runner) restart(ctx context.Context) error {
 			return nil
 		}
 	}
-	if os.Getpid() == 1 {
-		// From the first process: everything in the sandbox but itself.
-		_ = syscall.Kill(-1, syscall.SIGKILL)
-	}
+	killEverything()
 	if again := r.start(ctx); again != nil {
 		return errors.Join(err, again)
 	}
@@ -173,16 +169,7 @@ func (r *runner) thin(m mark) string {
 	if r.crowd == 0 || len(pids()) < most {
 		return ""
 	}
-	n := 0
-	for range killRounds {
-		// Stop them first: what is stopped cannot fork.
-		r.reaper.killSince(m, r.sh.proc.pid, syscall.SIGSTOP)
-		k := r.reaper.killSince(m, r.sh.proc.pid, syscall.SIGKILL)
-		if k == 0 {
-			break
-		}
-		n = max(n, k)
-	}
+	n := r.reaper.killAll(m, r.sh.proc.pid)
 	if n == 0 {
 		return ""
 	}

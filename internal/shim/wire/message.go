@@ -7,6 +7,10 @@ import (
 	"mlgym/sandbox"
 )
 
+// OwnThreads is how many threads the shim may have, which control groups count
+// as processes: a limit on the agent's processes must be that much higher.
+const OwnThreads = 32
+
 // Config is the first message of mlgym.
 type Config struct {
 	Version int            `json:"version"`

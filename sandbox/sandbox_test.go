@@ -1,0 +1,48 @@
+package sandbox_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"mlgym/sandbox"
+)
+
+func TestCheckRefuses(t *testing.T) {
+	folder := t.TempDir()
+	for name, spec := range map[string]sandbox.Spec{
+		"an id with spaces":       {ID: "a b"},
+		"an id with a path":       {ID: "../x"},
+		"a relative target":       {Mounts: []sandbox.Mount{{Source: folder, Target: "x"}}},
+		"dots":                    {Mounts: []sandbox.Mount{{Source: folder, Target: "/a/../../x"}}},
+		"the root":                {Mounts: []sandbox.Mount{{Source: folder, Target: "/"}}},
+		"the processes":           {Mounts: []sandbox.Mount{{Source: folder, Target: "/proc/1"}}},
+		"the devices":             {Mounts: []sandbox.Mount{{Source: folder, Target: "/dev/x"}}},
+		"the shim":                {Mounts: []sandbox.Mount{{Source: folder, Target: sandbox.ShimDir}}},
+		"the home":                {Mounts: []sandbox.Mount{{Source: folder, Target: sandbox.HomeDir}}},
+		"the workspace":           {Mounts: []sandbox.Mount{{Source: folder, Target: sandbox.WorkDir}}},
+		"an unclean target":       {Mounts: []sandbox.Mount{{Source: folder, Target: "/a//b"}}},
+		"a source that is none":   {Mounts: []sandbox.Mount{{Source: filepath.Join(folder, "none"), Target: "/a"}}},
+		"a source that is a pipe": {Mounts: []sandbox.Mount{{Source: os.DevNull, Target: "/a"}}},
+	} {
+		if _, err := spec.Check(); err == nil {
+			t.Errorf("%s: %+v was accepted", name, spec)
+		}
+	}
+}
+
+func TestCheckFollowsLinksOnce(t *testing.T) {
+	folder := t.TempDir()
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(folder, link); err != nil {
+		t.Fatal(err)
+	}
+	want, err := filepath.EvalSymlinks(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := sandbox.Spec{ID: "abc123", Mounts: []sandbox.Mount{{Source: link, Target: "/data"}}}.Check()
+	if err != nil || len(got) != 1 || got[0].Source != want {
+		t.Errorf("Check gave %v, %v; want the source %s", got, err, want)
+	}
+}
