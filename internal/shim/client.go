@@ -39,7 +39,7 @@ type Client struct {
 	w    *wire.Writer
 	cfg  Config
 
-	runMu sync.Mutex // one Run at a time
+	runMu sync.Mutex // one Run or CallTool at a time
 
 	mu      sync.Mutex
 	next    uint32
@@ -360,6 +360,8 @@ func (c *Client) Run(ctx context.Context, script sandbox.Script) (sandbox.Result
 
 // CallTool implements [sandbox.ToolCaller].
 func (c *Client) CallTool(ctx context.Context, name string, args json.RawMessage) (sandbox.Result, error) {
+	c.runMu.Lock()
+	defer c.runMu.Unlock()
 	return c.result(ctx, wire.CallTool, wire.ToolRequest{Name: name, Args: args})
 }
 

@@ -38,6 +38,9 @@ type job struct {
 	done  chan struct{} // closed when it ended and its output was read
 }
 
+// maxJobs bounds the jobs of an episode, whose ends and outputs are remembered.
+const maxJobs = 200
+
 // jobOutput bounds what is kept of a job's output.
 const jobOutput = 256 << 10
 
@@ -45,6 +48,12 @@ func newJobs(r *reaper, env []string) *jobs { return &jobs{reaper: r, env: env} 
 
 // Start implements [tool.Jobs].
 func (j *jobs) Start(_ context.Context, command, dir string) (tool.Job, error) {
+	j.mu.Lock()
+	had := len(j.list)
+	j.mu.Unlock()
+	if had >= maxJobs {
+		return tool.Job{}, fmt.Errorf("%d jobs were started already, which is the most there can be", maxJobs)
+	}
 	out, in, err := os.Pipe()
 	if err != nil {
 		return tool.Job{}, err

@@ -211,10 +211,15 @@ func clean(line []byte) []byte {
 			line = line[1:]
 		default:
 			r, n := utf8.DecodeRune(line)
-			if r == utf8.RuneError && n <= 1 {
+			switch {
+			case r == utf8.RuneError && n <= 1:
 				out = appendHex(out, b)
 				n = 1
-			} else {
+			case r >= 0x80 && r < 0xa0: // control characters of terminals
+				for _, c := range line[:n] {
+					out = appendHex(out, c)
+				}
+			default:
 				out = append(out, line[:n]...)
 			}
 			line = line[n:]

@@ -216,6 +216,12 @@ func referenceLine(line string) string {
 			for _, hex := range fmt.Sprintf(`\x%02x`, line[i]) {
 				out = append(out, string(hex))
 			}
+		case r >= 0x80 && r < 0xa0: // control characters of terminals
+			for _, b := range []byte(line[i : i+n]) {
+				for _, hex := range fmt.Sprintf(`\x%02x`, b) {
+					out = append(out, string(hex))
+				}
+			}
 		case r == '\b':
 			if len(out) > 0 {
 				out = out[:len(out)-1]
@@ -239,6 +245,7 @@ func FuzzCollector(f *testing.F) {
 	f.Add([]byte("\x1b[1;31mred\x1b[0m\b\b\xffé\r\n\r\r\n\x1b]0;t\x07x\x1b]0;t\x1b\\"), 1, 5)
 	f.Add([]byte("\x1b(\x1b#8\x1b[\x1b\xc3\xa9"), 2, 3)
 	f.Add([]byte("😀😀😀\n😀"), 2, 7)
+	f.Add([]byte("a\u009bm\u0085b\b\b"), 2, 7)
 	f.Fuzz(func(t *testing.T, raw []byte, piece, limit int) {
 		if len(raw) > 4096 {
 			return // the reference is slow, and beyond maxLine a line is given up piece by piece

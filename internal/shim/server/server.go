@@ -266,8 +266,9 @@ func (c *conn) finish(stream uint32, result any, err error) {
 	c.mu.Unlock()
 	if err != nil {
 		err = c.w.WriteJSON(wire.Failed, stream, failureOf(err))
-	} else {
-		err = c.w.WriteJSON(wire.Done, stream, result)
+	} else if err = c.w.WriteJSON(wire.Done, stream, result); err != nil {
+		// A result that is no frame must not leave the other side waiting.
+		err = c.w.WriteJSON(wire.Failed, stream, failureOf(err))
 	}
 	if err != nil {
 		// The other side is gone; the reader will find out and end us.

@@ -185,7 +185,7 @@ func Command(name string, argv []string, stdin io.Reader, stdout io.Writer) (int
 	call := toolCall{Name: name, Argv: argv}
 	var err error
 	if call.Dir, err = os.Getwd(); err != nil {
-		return 1, err
+		call.Dir = sandbox.WorkDir // a folder that is gone, or locked, is no reason not to submit
 	}
 	if spec, ok := tool.Find(name); ok && spec.Terminator != "" {
 		if call.Stdin, err = io.ReadAll(io.LimitReader(stdin, maxText+1)); err != nil {
