@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/elastic/go-seccomp-bpf/arch"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -101,8 +102,7 @@ func Program(filter *specs.LinuxSeccomp) ([]byte, error) {
 func conditions(args []specs.LinuxSeccompArg) ([]bpf.Instruction, error) {
 	// From the last to the first, so that the way to the end is known.
 	var out []bpf.Instruction
-	for i := len(args) - 1; i >= 0; i-- {
-		a := args[i]
+	for _, a := range slices.Backward(args) {
 		mask, want := ^uint64(0), a.Value
 		if a.Op == specs.OpMaskedEqual {
 			mask, want = a.Value, a.ValueTwo

@@ -77,8 +77,10 @@ func Profile() *specs.LinuxSeccomp {
 	}
 	// Sockets that reach past a network namespace: virtual machines' and the
 	// kernel's cryptography; raw packets need capabilities and are gone anyway.
-	for _, family := range []uint64{unix.AF_VSOCK, unix.AF_ALG, unix.AF_PACKET, unix.AF_KEY, unix.AF_BLUETOOTH, unix.AF_CAN, unix.AF_TIPC, unix.AF_RDS,
-		unix.AF_RXRPC, unix.AF_SMC, unix.AF_XDP, unix.AF_QIPCRTR, unix.AF_NFC, unix.AF_IEEE802154, unix.AF_KCM} {
+	for _, family := range []uint64{
+		unix.AF_VSOCK, unix.AF_ALG, unix.AF_PACKET, unix.AF_KEY, unix.AF_BLUETOOTH, unix.AF_CAN, unix.AF_TIPC, unix.AF_RDS,
+		unix.AF_RXRPC, unix.AF_SMC, unix.AF_XDP, unix.AF_QIPCRTR, unix.AF_NFC, unix.AF_IEEE802154, unix.AF_KCM,
+	} {
 		filter.Syscalls = append(filter.Syscalls, specs.LinuxSyscall{
 			Names: []string{"socket", "socketpair"}, Action: specs.ActErrno, ErrnoRet: &eafnosupport,
 			// The kernel looks at the lower half only, so what a program writes

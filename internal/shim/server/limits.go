@@ -75,13 +75,10 @@ func watchMemory(limit int64, log *slog.Logger) {
 	for range ticker.C {
 		// What is shared is counted for each at first, which is quick, and
 		// exactly only where that seems too much.
-		list, sum := sizes(self, residentSet)
-		if sum <= limit {
+		if _, most := sizes(self, residentSet); most <= limit {
 			continue
 		}
-		if list, sum = sizes(self, resident); sum <= limit {
-			continue
-		}
+		list, sum := sizes(self, resident)
 		slices.SortFunc(list, func(a, b processSize) int { return cmp.Compare(b.bytes, a.bytes) })
 		for _, p := range list {
 			if sum <= limit {

@@ -56,9 +56,9 @@ const (
 	MaxData = 64 << 10
 	// Window is how many bytes of a descriptor may be under way.
 	Window = 1 << 20
-	// MaxCalls bounds the calls of one shim that wait for their answer, and
-	// MaxCallBytes the payload of each.
-	MaxCalls     = 8
+	// MaxCalls bounds the calls of one shim that wait for their answer.
+	MaxCalls = 8
+	// MaxCallBytes bounds the payload of a call.
 	MaxCallBytes = 64 << 10
 
 	headerBytes = 9
