@@ -91,6 +91,9 @@ func Connect(ctx context.Context, conn io.ReadWriteCloser, cfg Config) (*Client,
 		}
 		return c, nil
 	case <-c.done:
+		// Closed before anybody is asked what went wrong: a driver's connection
+		// waits for its runtime, which then has said all that it will say.
+		_ = c.Close()
 		return nil, c.lost(nil)
 	case <-ctx.Done():
 		_ = c.Close()

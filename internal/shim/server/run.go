@@ -121,6 +121,8 @@ func (r *runner) run(ctx context.Context, script sandbox.Script) (sandbox.Result
 	case <-r.ended: // a late wish of an action that is over
 	default:
 	}
+	// What earlier actions left running may have grown since.
+	note := r.thin(mark{})
 	m := now()
 	if r.execute(ctx, script, text, m, &res); res.ShellRestarted && !r.sh.begun {
 		// The shell was ended from beside it before it took the action.
@@ -145,7 +147,7 @@ func (r *runner) run(ctx context.Context, script sandbox.Script) (sandbox.Result
 		return r.finish(res, began), nil
 	}
 	res.ShellRestarted = fresh
-	res.Output += r.thin(m)
+	res.Output = note + res.Output + r.thin(m)
 	res.ExitCode = r.sh.status
 	r.dir.Store(r.sh.dir)
 	return r.finish(res, began), nil
@@ -173,7 +175,7 @@ func (r *runner) thin(m mark) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("[the action left %d processes running, close to the limit of %d: they were ended]\n", n, r.crowd)
+	return fmt.Sprintf("[%d processes were left running, close to the limit of %d: they were ended]\n", n, r.crowd)
 }
 
 func (r *runner) finish(res sandbox.Result, began time.Time) sandbox.Result {
