@@ -72,7 +72,7 @@ func (r *runner) ready(ctx context.Context) (fresh bool, err error) {
 // is in the way, most likely, and is ended.
 func (r *runner) restart(ctx context.Context) error {
 	var err error
-	if r.crowd == 0 || len(pids()) < r.crowd*3/4 {
+	if r.crowd == 0 || len(pids()) < r.crowd/2 {
 		if err = r.start(ctx); err == nil {
 			return nil
 		}
@@ -167,15 +167,14 @@ func (r *runner) execute(ctx context.Context, script sandbox.Script, text string
 // thin ends what an action left running when that is so much that nothing more
 // could be started: a fork bomb, most likely. It returns a note for the agent.
 func (r *runner) thin(m mark) string {
-	most := r.crowd * 3 / 4
-	if r.crowd == 0 || len(pids()) < most {
+	if r.crowd == 0 || len(pids()) < r.crowd/2 {
 		return ""
 	}
 	n := r.reaper.killAll(m, r.sh.proc.pid)
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("[%d processes were left running, close to the limit of %d: they were ended]\n", n, r.crowd)
+	return fmt.Sprintf("[more than half of the %[2]d processes that there may be were there: %[1]d that were left running were ended]\n", n, r.crowd)
 }
 
 func (r *runner) finish(res sandbox.Result, began time.Time) sandbox.Result {
