@@ -241,7 +241,9 @@ func DecodeManifest(text []byte) (Manifest, error) {
 	return m, nil
 }
 
-func readGraderKey(dir string) (GraderKey, error) {
+// ReadGraderKey returns the grader's key of a run, nil where the run was copied
+// without it.
+func ReadGraderKey(dir string) (GraderKey, error) {
 	path := filepath.Join(dir, GraderKeyName)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

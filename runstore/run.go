@@ -112,7 +112,7 @@ func Open(dir string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.GraderKey, err = readGraderKey(dir); err != nil {
+	if m.GraderKey, err = ReadGraderKey(dir); err != nil {
 		return nil, errors.Join(err, run.Close())
 	}
 	run.manifest = m

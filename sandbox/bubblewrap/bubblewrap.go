@@ -247,7 +247,10 @@ func (b *box) confine(ctx context.Context, info *os.File, limits sandbox.Limits)
 	stop := context.AfterFunc(ctx, func() { _ = info.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if err := json.NewDecoder(info).Decode(&said); err != nil {
-		<-b.waitedOr(ctx)
+		select { // for what it says
+		case <-b.waited:
+		case <-ctx.Done():
+		}
 		return fmt.Errorf("bwrap did not start: %w", err)
 	}
 	pidfd, err := unix.PidfdOpen(said.ChildPID, 0)
@@ -265,18 +268,6 @@ func (b *box) confine(ctx context.Context, info *os.File, limits sandbox.Limits)
 	}
 	b.group = g
 	return nil
-}
-
-func (b *box) waitedOr(ctx context.Context) <-chan struct{} {
-	ch := make(chan struct{})
-	go func() {
-		defer close(ch)
-		select {
-		case <-b.waited:
-		case <-ctx.Done():
-		}
-	}()
-	return ch
 }
 
 // ID implements [sandbox.Sandbox].

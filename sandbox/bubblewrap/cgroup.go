@@ -113,8 +113,8 @@ type unified struct {
 	m *cgroup2.Manager
 }
 
-// unifiedParents are tried in order: the root, where root may make groups, and
-// our own group, where a session manager delegated it to us.
+// newUnified makes a group below the root, where root may make groups, or for an
+// ordinary user below our own, where it was delegated.
 func newUnified(name string, memory, processes, quota int64) (group, error) {
 	swap := int64(0)
 	period := uint64(cpuPeriod)

@@ -122,8 +122,11 @@ func (r *runner) run(ctx context.Context, script sandbox.Script) (sandbox.Result
 	default:
 	}
 	// What earlier actions left running may have grown since.
-	note := r.thin(mark{})
 	m := now()
+	note := r.thin(mark{}, len(m.pids))
+	if note != "" {
+		m = now()
+	}
 	if r.execute(ctx, script, text, m, &res); res.ShellRestarted && !r.sh.begun {
 		// The shell was ended from beside it before it took the action.
 		if _, err := r.ready(ctx); err != nil {
@@ -147,7 +150,7 @@ func (r *runner) run(ctx context.Context, script sandbox.Script) (sandbox.Result
 		return r.finish(res, began), nil
 	}
 	res.ShellRestarted = fresh
-	res.Output = note + res.Output + r.thin(m)
+	res.Output = note + res.Output + r.thin(m, len(pids()))
 	res.ExitCode = r.sh.status
 	r.dir.Store(r.sh.dir)
 	return r.finish(res, began), nil
@@ -166,8 +169,9 @@ func (r *runner) execute(ctx context.Context, script sandbox.Script, text string
 
 // thin ends what an action left running when that is so much that nothing more
 // could be started: a fork bomb, most likely. It returns a note for the agent.
-func (r *runner) thin(m mark) string {
-	if r.crowd == 0 || len(pids()) < r.crowd/2 {
+// There are so many processes now.
+func (r *runner) thin(m mark, processes int) string {
+	if r.crowd == 0 || processes < r.crowd/2 {
 		return ""
 	}
 	n := r.reaper.killAll(m, r.sh.proc.pid)
