@@ -8,5 +8,5 @@ import "embed"
 
 // Files has the folders mlgym_grader and mlgym_player.
 //
-//go:embed mlgym_grader/*.py mlgym_player/*.py
+//go:embed mlgym_grader/*.py mlgym_player/*.py mlgym_dataset/*.py
 var Files embed.FS

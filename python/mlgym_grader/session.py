@@ -57,6 +57,8 @@ class Session:
         self.parameters: dict[str, Any] = begin["parameters"]
         self.files: list[str] = begin["files"]
         self.submission = Path(begin["submission"])
+        self.data = Path(begin["data"])
+        """The folder with a folder for each split of the task's data sets, hidden ones included."""
         self._seed = bytes.fromhex(begin["seed"])
 
     def stream(self, label: str) -> Stream:
@@ -112,6 +114,15 @@ class Player:
         if type(loaded) is not int or not 1 <= loaded <= lanes:
             self.fail("did not say in how many lanes it was loaded")
         return loaded
+
+    def prepare(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a question whose answer may take as long as loading a program does.
+
+        It is for harnesses that load something else than a function; what the
+        program says about its failure is told to the agent, so the question must
+        tell nothing hidden.
+        """
+        return self._ask(question, clock="start")
 
     def ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """Send one question and return the answer, a JSON object.

@@ -74,18 +74,30 @@ def describe(error: BaseException) -> dict[str, Any]:
     return described
 
 
-def serve(answer: Callable[[dict[str, Any], list[Callable[..., Any]]], dict[str, Any]]) -> None:
-    """Answer questions until there are no more or the program fails."""
+def load_functions(question: dict[str, Any]) -> tuple[list[Callable[..., Any]], dict[str, Any]]:
+    """Load the program's function in lanes; return the functions and what to answer."""
+    random.seed(question["seed"])
+    functions = load(question["file"], question["function"], question["lanes"], question["seconds"])
+    return functions, {"lanes": len(functions)}
+
+
+def serve(
+    answer: Callable[[dict[str, Any], Any], dict[str, Any]],
+    load: Callable[[dict[str, Any]], tuple[Any, dict[str, Any]]] = load_functions,
+) -> None:
+    """Answer questions until there are no more or the program fails.
+
+    load is called with each question whose op is "load"; what it returns first is
+    handed to answer with every later question, what it returns second is sent.
+    """
     channel = Channel()
-    functions: list[Callable[..., Any]] = []
+    loaded: Any = None
     while (question := channel.read()) is not None:
         try:
             if question["op"] == "load":
-                random.seed(question["seed"])
-                functions = load(question["file"], question["function"], question["lanes"], question["seconds"])
-                reply: dict[str, Any] = {"lanes": len(functions)}
+                loaded, reply = load(question)
             else:
-                reply = answer(question, functions)
+                reply = answer(question, loaded)
             channel.write(reply)
         except BaseException as error:  # also SystemExit: the program does not decide when to leave
             traceback.print_exc()
