@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -136,6 +138,13 @@ type Spec struct {
 	// Env is the whole environment of programs inside, beside PATH, HOME,
 	// USER, LANG and SHELL, which every sandbox sets.
 	Env []string
+	// Path are folders inside that programs are looked for in before the
+	// system's own, such as the bin folder of a mounted Python environment. The
+	// sandbox's own commands come before them.
+	Path []string
+	// GPUs are the numbers of the NVIDIA devices to be seen inside; none are
+	// where it is empty.
+	GPUs []int
 	// Limits bound the sandbox; zero fields take [DefaultLimits].
 	Limits Limits
 	// OnCall answers the commands inside that the outside serves, such as
@@ -152,13 +161,23 @@ var validID = regexp.MustCompile(`^[a-z0-9]{1,64}$`)
 // ValidID reports whether a sandbox may be called so.
 func ValidID(id string) bool { return validID.MatchString(id) }
 
-// Check refuses a Spec that no driver can keep: an ID that is no name, a mount
-// that would hide what the sandbox itself provides, or whose source is neither
-// a folder nor a file. The sources come back as they are, without links, in a
+// Check refuses a Spec that no driver can keep: an ID that is no name, a folder
+// of programs that is no path, a mount that would hide what the sandbox itself
+// provides, or whose source is neither a folder nor a file. The sources come back as they are, without links, in a
 // copy of Mounts, so that what was checked is what will be shown.
 func (s Spec) Check() ([]Mount, error) {
 	if s.ID != "" && !validID.MatchString(s.ID) {
 		return nil, fmt.Errorf("sandbox id %q: want lower-case letters and digits, at most 64", s.ID)
+	}
+	for _, dir := range s.Path {
+		if !path.IsAbs(dir) || path.Clean(dir) != dir || strings.Contains(dir, ":") {
+			return nil, fmt.Errorf("folder of programs %q: want a clean absolute path without a colon", dir)
+		}
+	}
+	for i, gpu := range s.GPUs {
+		if gpu < 0 || slices.Contains(s.GPUs[:i], gpu) {
+			return nil, fmt.Errorf("GPUs %v: want numbers from 0 on, each once", s.GPUs)
+		}
 	}
 	mounts := make([]Mount, 0, len(s.Mounts))
 	for _, m := range s.Mounts {
@@ -212,23 +231,17 @@ var DefaultLimits = Limits{
 }
 
 // WithDefaults fills the zero fields from DefaultLimits.
-func (l Limits) WithDefaults() Limits {
-	if l.MemoryBytes == 0 {
-		l.MemoryBytes = DefaultLimits.MemoryBytes
+func (l Limits) WithDefaults() Limits { return l.Or(DefaultLimits) }
+
+// Or fills the zero fields from other limits.
+func (l Limits) Or(other Limits) Limits {
+	return Limits{
+		MemoryBytes: cmp.Or(l.MemoryBytes, other.MemoryBytes),
+		Processes:   cmp.Or(l.Processes, other.Processes),
+		CPUs:        cmp.Or(l.CPUs, other.CPUs),
+		DiskBytes:   cmp.Or(l.DiskBytes, other.DiskBytes),
+		OutputBytes: cmp.Or(l.OutputBytes, other.OutputBytes),
 	}
-	if l.Processes == 0 {
-		l.Processes = DefaultLimits.Processes
-	}
-	if l.CPUs == 0 {
-		l.CPUs = DefaultLimits.CPUs
-	}
-	if l.DiskBytes == 0 {
-		l.DiskBytes = DefaultLimits.DiskBytes
-	}
-	if l.OutputBytes == 0 {
-		l.OutputBytes = DefaultLimits.OutputBytes
-	}
-	return l
 }
 
 // Call is a command run inside that the outside answers.

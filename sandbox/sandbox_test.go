@@ -11,19 +11,23 @@ import (
 func TestCheckRefuses(t *testing.T) {
 	folder := t.TempDir()
 	for name, spec := range map[string]sandbox.Spec{
-		"an id with spaces":       {ID: "a b"},
-		"an id with a path":       {ID: "../x"},
-		"a relative target":       {Mounts: []sandbox.Mount{{Source: folder, Target: "x"}}},
-		"dots":                    {Mounts: []sandbox.Mount{{Source: folder, Target: "/a/../../x"}}},
-		"the root":                {Mounts: []sandbox.Mount{{Source: folder, Target: "/"}}},
-		"the processes":           {Mounts: []sandbox.Mount{{Source: folder, Target: "/proc/1"}}},
-		"the devices":             {Mounts: []sandbox.Mount{{Source: folder, Target: "/dev/x"}}},
-		"the shim":                {Mounts: []sandbox.Mount{{Source: folder, Target: sandbox.ShimDir}}},
-		"the home":                {Mounts: []sandbox.Mount{{Source: folder, Target: sandbox.HomeDir}}},
-		"the workspace":           {Mounts: []sandbox.Mount{{Source: folder, Target: sandbox.WorkDir}}},
-		"an unclean target":       {Mounts: []sandbox.Mount{{Source: folder, Target: "/a//b"}}},
-		"a source that is none":   {Mounts: []sandbox.Mount{{Source: filepath.Join(folder, "none"), Target: "/a"}}},
-		"a source that is a pipe": {Mounts: []sandbox.Mount{{Source: os.DevNull, Target: "/a"}}},
+		"an id with spaces":              {ID: "a b"},
+		"an id with a path":              {ID: "../x"},
+		"a relative target":              {Mounts: []sandbox.Mount{{Source: folder, Target: "x"}}},
+		"dots":                           {Mounts: []sandbox.Mount{{Source: folder, Target: "/a/../../x"}}},
+		"the root":                       {Mounts: []sandbox.Mount{{Source: folder, Target: "/"}}},
+		"the processes":                  {Mounts: []sandbox.Mount{{Source: folder, Target: "/proc/1"}}},
+		"the devices":                    {Mounts: []sandbox.Mount{{Source: folder, Target: "/dev/x"}}},
+		"the shim":                       {Mounts: []sandbox.Mount{{Source: folder, Target: sandbox.ShimDir}}},
+		"the home":                       {Mounts: []sandbox.Mount{{Source: folder, Target: sandbox.HomeDir}}},
+		"the workspace":                  {Mounts: []sandbox.Mount{{Source: folder, Target: sandbox.WorkDir}}},
+		"an unclean target":              {Mounts: []sandbox.Mount{{Source: folder, Target: "/a//b"}}},
+		"a relative folder of programs":  {Path: []string{"bin"}},
+		"two folders of programs as one": {Path: []string{"/a:/b"}},
+		"a GPU below zero":               {GPUs: []int{-1}},
+		"a GPU twice":                    {GPUs: []int{1, 0, 1}},
+		"a source that is none":          {Mounts: []sandbox.Mount{{Source: filepath.Join(folder, "none"), Target: "/a"}}},
+		"a source that is a pipe":        {Mounts: []sandbox.Mount{{Source: os.DevNull, Target: "/a"}}},
 	} {
 		if _, err := spec.Check(); err == nil {
 			t.Errorf("%s: %+v was accepted", name, spec)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +23,8 @@ type Config struct {
 	// Env is added to the environment that every sandbox has: PATH, HOME,
 	// USER, SHELL, LANG, TERM.
 	Env []string
+	// Path are folders inside that stand on PATH before the system's.
+	Path []string
 	// OnCall answers host calls; nil refuses them.
 	OnCall func(ctx context.Context, call sandbox.Call) sandbox.Reply
 	// Rlimits asks the shim to set resource limits; right for every driver
@@ -76,7 +80,7 @@ func Connect(ctx context.Context, conn io.ReadWriteCloser, cfg Config) (*Client,
 	ready := make(chan error, 1)
 	go c.read(ready)
 	hello := wire.Config{
-		Version: wire.Version, Limits: cfg.Limits.WithDefaults(), Env: Environment(cfg.Env),
+		Version: wire.Version, Limits: cfg.Limits.WithDefaults(), Env: Environment(cfg.Path, cfg.Env),
 		Rlimits: cfg.Rlimits, WatchMemory: cfg.WatchMemory,
 	}
 	if err := c.w.WriteJSON(wire.Hello, 0, hello); err != nil {
@@ -135,9 +139,10 @@ func (c *Client) lost(err error) error {
 
 // Environment is that of everything inside, with what a Spec adds. PYTHONUNBUFFERED lets a program
 // that is cut off leave behind what it printed.
-func Environment(extra []string) []string {
+func Environment(path, extra []string) []string {
+	folders := slices.Concat([]string{sandbox.ShimDir}, path, []string{"/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"})
 	return append([]string{
-		"PATH=" + sandbox.ShimDir + ":/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
+		"PATH=" + strings.Join(folders, ":"),
 		"HOME=" + sandbox.HomeDir, "USER=" + sandbox.UserName, "LOGNAME=" + sandbox.UserName,
 		"SHELL=/bin/bash", "LANG=C.UTF-8", "TERM=dumb", "PYTHONUNBUFFERED=1",
 	}, extra...)

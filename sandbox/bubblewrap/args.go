@@ -1,6 +1,7 @@
 package bubblewrap
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,17 +10,18 @@ import (
 	"strconv"
 
 	"mlgym/internal/cachedir"
+	"mlgym/internal/hostview"
 	"mlgym/sandbox"
 )
 
 // arguments builds bwrap's command line. Files that bwrap reads are given by
 // the numbers of descriptors that it inherits.
-func arguments(spec sandbox.Spec, shimDir, etcDir string) ([]string, error) {
+func arguments(spec sandbox.Spec, shimDir, etcDir string, gpus []hostview.Device) ([]string, error) {
 	disk := strconv.FormatInt(spec.Limits.DiskBytes, 10)
 	args := []string{
 		"--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try",
 		"--uid", strconv.Itoa(sandbox.UserID), "--gid", strconv.Itoa(sandbox.GroupID),
-		"--hostname", "mlgym", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv",
+		"--hostname", hostview.HostName, "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv",
 		"--info-fd", strconv.Itoa(fdInfo), "--block-fd", strconv.Itoa(fdBlock), "--seccomp", strconv.Itoa(fdSeccomp),
 	}
 	root, err := rootArguments(spec.Root, etcDir)
@@ -29,7 +31,12 @@ func arguments(spec sandbox.Spec, shimDir, etcDir string) ([]string, error) {
 	args = append(args, root...)
 	args = append(args,
 		"--proc", "/proc",
-		"--dev", "/dev", "--perms", "1777", "--size", disk, "--tmpfs", "/dev/shm", "--remount-ro", "/dev",
+		"--dev", "/dev", "--perms", "1777", "--size", disk, "--tmpfs", "/dev/shm")
+	for _, device := range gpus {
+		args = append(args, "--dev-bind", device.Source, device.Target)
+	}
+	args = append(args,
+		"--remount-ro", "/dev",
 		"--perms", "1777", "--size", disk, "--tmpfs", "/tmp",
 		"--perms", "1777", "--size", disk, "--tmpfs", "/var/tmp",
 		"--perms", "0755", "--size", disk, "--tmpfs", sandbox.HomeDir,
@@ -80,9 +87,9 @@ func rootArguments(root, etcDir string) ([]string, error) {
 		}
 		return args, nil
 	}
-	args := []string{"--ro-bind", "/usr", "/usr", "--tmpfs", "/usr/local", "--remount-ro", "/usr/local"}
-	for _, dir := range []string{"bin", "sbin", "lib", "lib32", "lib64", "libx32"} {
-		path := "/" + dir
+	var args []string
+	for _, name := range hostview.SystemFolders {
+		path := "/" + name
 		info, err := os.Lstat(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -100,46 +107,49 @@ func rootArguments(root, etcDir string) ([]string, error) {
 		}
 		args = append(args, "--symlink", target, path)
 	}
-	for name := range etcFiles {
+	for _, hidden := range hostview.HiddenPaths() {
+		if hidden.IsDir {
+			args = append(args, "--tmpfs", hidden.Path, "--remount-ro", hidden.Path)
+		} else {
+			args = append(args, "--ro-bind", filepath.Join(etcDir, nothing), hidden.Path)
+		}
+	}
+	for name := range etcFiles() {
 		args = append(args, "--ro-bind", filepath.Join(etcDir, name), "/etc/"+name)
 	}
-	for _, path := range []string{
-		"/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/ssl/certs",
-		"/etc/localtime", "/etc/mime.types", "/etc/python3", "/etc/python3.11", "/etc/python3.12", "/etc/python3.13",
-		"/etc/os-release", "/etc/debian_version",
-	} {
-		args = append(args, "--ro-bind-try", path, path)
+	for _, name := range hostview.Etc {
+		path := "/etc/" + name
+		if _, err := os.Stat(path); err == nil {
+			args = append(args, "--ro-bind", path, path)
+		}
 	}
 	return args, nil
 }
 
-// etcFiles are what a program expects in /etc, without the host's.
-var etcFiles = map[string]string{
-	"passwd": fmt.Sprintf("root:x:0:0:root:/root:/usr/sbin/nologin\n%s:x:%d:%d:agent:%s:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-		sandbox.UserName, sandbox.UserID, sandbox.GroupID, sandbox.HomeDir),
-	"group":         fmt.Sprintf("root:x:0:\n%s:x:%d:\nnogroup:x:65534:\n", sandbox.UserName, sandbox.GroupID),
-	"hosts":         "127.0.0.1 localhost mlgym\n::1 localhost\n",
-	"hostname":      "mlgym\n",
-	"nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
-	"resolv.conf":   "# there is no network\n",
-}
+// nothing is an empty file beside those of /etc, which covers files.
+const nothing = ".nothing"
+
+// etcFiles are what stands in /etc instead of the host's files.
+func etcFiles() map[string][]byte { return hostview.EtcFiles(sandbox.UserID, nil, nil) }
 
 // etc writes the files of /etc into the cache and returns their folder.
 func etc() (string, error) {
-	dir, err := cachedir.Dir("bubblewrap", "etc-1")
+	dir, err := cachedir.Dir("bubblewrap", "etc-2")
 	if err != nil {
 		return "", err
 	}
-	for name, text := range etcFiles {
+	files := etcFiles()
+	files[nothing] = nil
+	for name, text := range files {
 		path := filepath.Join(dir, name)
-		if got, err := os.ReadFile(path); err == nil && string(got) == text {
+		if got, err := os.ReadFile(path); err == nil && bytes.Equal(got, text) {
 			continue
 		}
 		tmp, err := os.CreateTemp(dir, ".new-")
 		if err != nil {
 			return "", err
 		}
-		_, err = tmp.WriteString(text)
+		_, err = tmp.Write(text)
 		err = errors.Join(err, tmp.Chmod(0o644), tmp.Close(), os.Rename(tmp.Name(), path))
 		if err != nil {
 			return "", fmt.Errorf("write %s: %w", path, err)

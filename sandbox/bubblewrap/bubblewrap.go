@@ -1,6 +1,7 @@
 package bubblewrap
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -20,6 +21,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mlgym/internal/hostview"
 	"mlgym/internal/shim"
 	"mlgym/internal/syscallfilter"
 	"mlgym/sandbox"
@@ -29,6 +31,9 @@ import (
 type Options struct {
 	// Path of bwrap; "" means the one on PATH.
 	Path string
+	// Devices is the folder in which the device files of GPUs lie; "" means
+	// /dev.
+	Devices string
 }
 
 // Driver creates sandboxes with bubblewrap.
@@ -47,7 +52,10 @@ type Driver struct {
 }
 
 // New returns a driver. Nothing is looked for until the first Create.
-func New(opts Options) *Driver { return &Driver{opts: opts} }
+func New(opts Options) *Driver {
+	opts.Devices = cmp.Or(opts.Devices, "/dev")
+	return &Driver{opts: opts}
+}
 
 // Name implements [sandbox.Driver].
 func (d *Driver) Name() string { return "bubblewrap" }
@@ -130,7 +138,11 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (_ sandbox.Sandb
 		_, _ = rand.Read(id[:]) // never fails
 		spec.ID = hex.EncodeToString(id[:])
 	}
-	args, err := arguments(spec, d.shimDir, d.etcDir)
+	gpus, err := hostview.GPUDevices(d.Name(), d.opts.Devices, spec.GPUs)
+	if err != nil {
+		return nil, err
+	}
+	args, err := arguments(spec, d.shimDir, d.etcDir, gpus)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox %s: %w", spec.ID, err)
 	}
@@ -159,7 +171,7 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (_ sandbox.Sandb
 		return nil, fmt.Errorf("start sandbox: %w", err)
 	}
 	b.Client, err = shim.Connect(ctx, conn, shim.Config{
-		Limits: spec.Limits, Env: spec.Env, OnCall: spec.OnCall,
+		Limits: spec.Limits, Env: spec.Env, Path: spec.Path, OnCall: spec.OnCall,
 		Rlimits: true, WatchMemory: b.group == nil, Diagnose: b.said.String,
 	})
 	if err != nil {

@@ -30,3 +30,5 @@ func TestConformance(t *testing.T) { sandboxtest.Run(t, harness()) }
 func TestConformanceAsOrdinaryUser(t *testing.T) {
 	sandboxtest.AsOrdinaryUser(t, func(t *testing.T) { sandboxtest.Run(t, harness()) })
 }
+
+func TestPublicDataIsHidden(t *testing.T) { sandboxtest.PublicData(t, harness()) }

@@ -1,8 +1,8 @@
 // Package bubblewrap makes sandboxes with bubblewrap (bwrap), the kernel's own
 // namespaces without a daemon and without privileges. It is the default driver.
 //
-// Inside are the host's /usr, read-only and without /usr/local, a generated
-// /etc, and memory-backed writable places of bounded size; nothing else of the
+// Inside are the host's /usr, read-only and without /usr/local and the data
+// sets that packages install (package hostview has the lists), a generated /etc, and memory-backed writable places of bounded size; nothing else of the
 // host. There is no network but loopback, a process tree of its own, a filter
 // of system calls, and no capability.
 //

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"mlgym/internal/cachedir"
+	"mlgym/internal/hostview"
 	"mlgym/internal/shim"
 	"mlgym/internal/syscallfilter"
 	"mlgym/sandbox"
@@ -82,6 +84,13 @@ func containerOptions(e *engine, spec sandbox.Spec, image, shimDir string) (clie
 			bind(filepath.Join(names, "group"), "/etc/group"),
 		}, mounts...),
 	}
+	if len(spec.GPUs) > 0 {
+		request := container.DeviceRequest{Driver: "nvidia", Capabilities: [][]string{{"gpu"}}}
+		for _, gpu := range spec.GPUs {
+			request.DeviceIDs = append(request.DeviceIDs, strconv.Itoa(gpu))
+		}
+		host.DeviceRequests = []container.DeviceRequest{request}
+	}
 	if !slices.Contains(e.without, "memory") {
 		host.Memory, host.MemorySwap = spec.Limits.MemoryBytes, spec.Limits.MemoryBytes
 	}
@@ -101,11 +110,11 @@ func containerOptions(e *engine, spec sandbox.Spec, image, shimDir string) (clie
 		Config: &container.Config{
 			Image:        image,
 			User:         fmt.Sprintf("%d:%d", sandbox.UserID, sandbox.GroupID),
-			Hostname:     "sandbox",
+			Hostname:     hostview.HostName,
 			Entrypoint:   []string{sandbox.ShimDir + "/mlgym-shim"},
 			Cmd:          []string{"serve"},
 			WorkingDir:   sandbox.WorkDir,
-			Env:          shim.Environment(nil),
+			Env:          shim.Environment(nil, nil),
 			OpenStdin:    true,
 			StdinOnce:    true, // the end of the connection is the end of input
 			AttachStdin:  true,
@@ -148,13 +157,10 @@ func nameFiles() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for name, text := range map[string]string{
-		"passwd": fmt.Sprintf("root:x:0:0:root:/root:/usr/sbin/nologin\n%s:x:%d:%d::%s:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-			sandbox.UserName, sandbox.UserID, sandbox.GroupID, sandbox.HomeDir),
-		"group": fmt.Sprintf("root:x:0:\n%s:x:%d:\nnogroup:x:65534:\n", sandbox.UserName, sandbox.GroupID),
-	} {
-		path := filepath.Join(dir, name)
-		if old, err := os.ReadFile(path); err == nil && string(old) == text {
+	files := hostview.EtcFiles(sandbox.UserID, nil, nil)
+	for _, name := range []string{"passwd", "group"} {
+		path, text := filepath.Join(dir, name), files[name]
+		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, text) {
 			continue
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", err
@@ -167,12 +173,12 @@ func nameFiles() (string, error) {
 }
 
 // replace writes a file that others can read, at once or not at all.
-func replace(path, text string) error {
+func replace(path string, text []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-")
 	if err != nil {
 		return err
 	}
-	_, writeErr := tmp.WriteString(text)
+	_, writeErr := tmp.Write(text)
 	err = errors.Join(writeErr, tmp.Chmod(0o644), tmp.Close()) //nolint:gosec // sandboxes read it
 	if err == nil {
 		err = os.Rename(tmp.Name(), path)

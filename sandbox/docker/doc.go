@@ -24,6 +24,8 @@
 // as root. The workspace is a file system of its own, so a file that is moved
 // there from the home is copied.
 //
+// GPUs are asked of the engine, which needs NVIDIA's container toolkit for them.
+//
 // The engine must run on this machine, since folders of this machine are shown
 // inside. Images are not pulled: Create says which one is missing and how to
 // get it.

@@ -144,6 +144,14 @@ func explain(host string, err error) error {
 	return unavailable("", "the engine at %s: %v", host, err)
 }
 
+// explainGPUs says what an engine lacks that starts no container with GPUs.
+func explainGPUs(gpus []int, err error) error {
+	if len(gpus) == 0 || !strings.Contains(err.Error(), "nvidia") {
+		return err
+	}
+	return unavailable("install NVIDIA's container toolkit (nvidia-ctk runtime configure, then restart the engine), or ask for no GPU", "GPUs %v: %v", gpus, err)
+}
+
 // Create starts a container and returns when the shell in it answers.
 func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
 	b, err := d.create(ctx, spec)
@@ -203,11 +211,12 @@ func (d *Driver) create(ctx context.Context, spec sandbox.Spec) (_ *box, err err
 	}
 	r, err := e.start(ctx, created.ID)
 	if err != nil {
-		return nil, errors.Join(err, e.remove(created.ID))
+		return nil, errors.Join(explainGPUs(spec.GPUs, err), e.remove(created.ID))
 	}
 	c, err := shim.Connect(ctx, r, shim.Config{
 		Limits:      spec.Limits,
 		Env:         spec.Env,
+		Path:        spec.Path,
 		OnCall:      spec.OnCall,
 		WatchMemory: slices.Contains(e.without, "memory"),
 		Diagnose:    r.said,

@@ -3,13 +3,16 @@ package oci
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
+	"mlgym/internal/hostview"
 	"mlgym/internal/shim"
 	"mlgym/internal/syscallfilter"
 	"mlgym/sandbox"
@@ -58,7 +61,8 @@ func (d *Driver) newIdentity() identity {
 }
 
 // bundle is the configuration of one container.
-func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, binds, mounts []sandbox.Mount, home *specs.Mount) *specs.Spec {
+func (d *Driver) bundle(dir string, wanted sandbox.Spec, who identity, binds []sandbox.Mount, p *plan, home *specs.Mount) (*specs.Spec, error) {
+	limits := wanted.Limits
 	var all []specs.Mount
 	bind := func(m sandbox.Mount) {
 		options := []string{"rbind", "rro", "nosuid", "nodev"}
@@ -72,6 +76,21 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 	}
 	for _, m := range binds {
 		bind(m)
+	}
+	masked := []string{
+		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+		"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/proc/key-users", "/proc/kallsyms", "/proc/kmsg",
+		"/proc/modules", "/proc/slabinfo", "/proc/vmallocinfo",
+	}
+	for _, hidden := range p.hidden {
+		switch {
+		case d.opts.Runtime != Runsc:
+			masked = append(masked, hidden.Path)
+		case hidden.IsDir: // gVisor passes over masked paths
+			all = append(all, specs.Mount{Destination: hidden.Path, Type: "tmpfs", Source: "tmpfs", Options: []string{"ro", "nosuid", "nodev", "noexec", "mode=755", "size=4k"}})
+		default:
+			bind(sandbox.Mount{Source: filepath.Join(dir, nothing), Target: hidden.Path})
+		}
 	}
 	dev := []string{"nosuid", "noexec", "strictatime", "mode=755", "size=1m"}
 	if !d.asRoot {
@@ -98,7 +117,7 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 		}
 		all = append(all, specs.Mount{Destination: place, Type: "tmpfs", Source: "tmpfs", Options: options})
 	}
-	for _, m := range mounts {
+	for _, m := range p.mounts {
 		bind(m)
 	}
 
@@ -107,12 +126,12 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 	spec := &specs.Spec{
 		Version:  "1.0.2",
 		Root:     &specs.Root{Path: filepath.Join(dir, "rootfs"), Readonly: true},
-		Hostname: "sandbox",
+		Hostname: hostview.HostName,
 		Mounts:   all,
 		Process: &specs.Process{
 			User:            specs.User{UID: id32, GID: id32},
 			Args:            []string{sandbox.ShimDir + "/mlgym-shim", "serve"},
-			Env:             shim.Environment(nil),
+			Env:             shim.Environment(nil, nil),
 			Cwd:             sandbox.WorkDir,
 			NoNewPrivileges: true,
 			Capabilities:    &specs.LinuxCapabilities{},
@@ -137,12 +156,8 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 			},
 			RootfsPropagation: "private",
 			Seccomp:           syscallfilter.Profile(),
-			MaskedPaths: []string{
-				"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-				"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/proc/key-users", "/proc/kallsyms", "/proc/kmsg",
-				"/proc/modules", "/proc/slabinfo", "/proc/vmallocinfo",
-			},
-			ReadonlyPaths: []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"},
+			MaskedPaths:       masked,
+			ReadonlyPaths:     []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"},
 		},
 	}
 	if d.opts.Runtime != Runsc {
@@ -157,10 +172,36 @@ func (d *Driver) bundle(dir, id string, who identity, limits sandbox.Limits, bin
 		spec.Linux.UIDMappings, spec.Linux.GIDMappings = nil, nil
 	}
 	if d.cgroups.usable() {
-		spec.Linux.CgroupsPath = d.cgroups.path(id)
+		spec.Linux.CgroupsPath = d.cgroups.path(wanted.ID)
 		spec.Linux.Resources = d.resources(limits)
 	}
-	return spec
+	return spec, d.showGPUs(spec, wanted.GPUs)
+}
+
+// showGPUs adds the device files of GPUs to a configuration.
+func (d *Driver) showGPUs(spec *specs.Spec, gpus []int) error {
+	devices, err := hostview.GPUDevices(d.Name(), d.opts.Devices, gpus)
+	if err != nil || len(devices) == 0 {
+		return err
+	}
+	if spec.Linux.Resources != nil {
+		// What a runtime allows to all containers, and what follows.
+		spec.Linux.Resources.Devices = []specs.LinuxDeviceCgroup{{Access: "rwm"}}
+	}
+	for _, device := range devices {
+		var st unix.Stat_t
+		if err := unix.Stat(device.Source, &st); err != nil {
+			return fmt.Errorf("GPU device %s: %w", device.Source, err)
+		}
+		major, minor := int64(unix.Major(st.Rdev)), int64(unix.Minor(st.Rdev))
+		mode := fs.FileMode(st.Mode & 0o777)
+		spec.Linux.Devices = append(spec.Linux.Devices, specs.LinuxDevice{Path: device.Target, Type: "c", Major: major, Minor: minor, FileMode: &mode})
+		if spec.Linux.Resources != nil {
+			spec.Linux.Resources.Devices = append(spec.Linux.Resources.Devices,
+				specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: &major, Minor: &minor, Access: "rw"})
+		}
+	}
+	return nil
 }
 
 // resources are the limits that cgroups keep.
@@ -195,7 +236,13 @@ const (
 // kernel does not count as its size.
 func inodes(limits sandbox.Limits) int64 { return max(limits.DiskBytes/4096, 16384) }
 
+// nothing is an empty file beside the bundle, which covers files.
+const nothing = "nothing"
+
 func writeBundle(dir string, spec *specs.Spec) error {
+	if err := os.WriteFile(filepath.Join(dir, nothing), nil, 0o444); err != nil { //nolint:gosec // seen from inside
+		return err
+	}
 	text, err := json.Marshal(spec)
 	if err != nil {
 		return err

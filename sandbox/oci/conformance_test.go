@@ -32,6 +32,12 @@ func harness(runtime string) sandboxtest.Harness {
 	}
 }
 
+func TestPublicDataIsHidden(t *testing.T) {
+	for _, runtime := range []string{oci.Runc, oci.Crun, oci.Runsc} {
+		t.Run(runtime, func(t *testing.T) { sandboxtest.PublicData(t, harness(runtime)) })
+	}
+}
+
 func TestConformanceRunc(t *testing.T) { sandboxtest.Run(t, harness(oci.Runc)) }
 
 func TestConformanceCrun(t *testing.T) { sandboxtest.Run(t, harness(oci.Crun)) }

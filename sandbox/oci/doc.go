@@ -26,11 +26,15 @@
 // outside), because one user can map one number only. [Driver.Probe] says in
 // its capabilities what holds on the machine at hand.
 //
+// GPUs are shown by runc and crun as devices; with runsc, asking for one is an
+// error.
+//
 // # Root file systems
 //
 // Spec.Root, or Options.Root where that is empty, is one of
 //
-//	""                  the host's /usr and what programs there need of /etc
+//	""                  the host's /usr, without /usr/local and the data sets
+//	                    that packages install, and what programs need of /etc
 //	a folder            used as it lies, read-only
 //	a tar file          plain, gzip or zstd; unpacked once into the cache
 //	an image name       debian:bookworm-slim, ghcr.io/a/b@sha256:…; pulled

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"mlgym/internal/hostview"
 	"mlgym/sandbox"
 )
 
@@ -18,9 +19,10 @@ import (
 // and files of our own, on which folders and files of a lower file system are
 // shown. It is written into an empty folder by build.
 type plan struct {
-	root  *node
-	uid   int
-	files []placed // files of ours shown over files of the lower file system
+	root   *node
+	uid    int
+	files  []placed          // files of ours shown over files of the lower file system
+	hidden []hostview.Hidden // what is covered, so that nothing of it is seen
 	// mounts are the folders and files that the spec asked for.
 	mounts []sandbox.Mount
 }
@@ -83,18 +85,8 @@ func planRoot(low lower, mounts []sandbox.Mount, uid int) (*plan, error) {
 
 func folder() *node { return &node{dir: map[string]*node{}} }
 
-// systemNames are what may stand in / for the merged or unmerged /usr.
-var systemNames = []string{"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"}
-
-// hostEtc is what programs need of the host's /etc, none of it private.
-var hostEtc = []string{
-	"alternatives", "debian_version", "fonts", "inputrc", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
-	"localtime", "magic", "mime.types", "os-release", "python3", "python3.11", "python3.12", "python3.13",
-	"ssl/certs", "ssl/openssl.cnf", "terminfo", "timezone",
-}
-
 func (p *plan) showHost() error {
-	for _, name := range systemNames {
+	for _, name := range hostview.SystemFolders {
 		n, err := show("/" + name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -106,7 +98,7 @@ func (p *plan) showHost() error {
 	}
 	etc := folder()
 	p.root.dir["etc"] = etc
-	for _, name := range hostEtc {
+	for _, name := range hostview.Etc {
 		n, err := show(path.Join("/etc", name))
 		if err != nil || n == nil || n.copyFile() != nil {
 			continue // not there, or private to root
@@ -120,9 +112,10 @@ func (p *plan) showHost() error {
 		}
 		at.dir[names[len(names)-1]] = n
 	}
-	for name, text := range etcFiles(nil, nil, p.uid) {
+	for name, text := range hostview.EtcFiles(p.uid, nil, nil) {
 		etc.dir[name] = &node{text: text}
 	}
+	p.hidden = hostview.HiddenPaths()
 	return nil
 }
 
@@ -149,7 +142,7 @@ func (p *plan) showImage(dir string) error {
 	}
 	passwd, _ := readWithin(dir, "etc/passwd")
 	group, _ := readWithin(dir, "etc/group")
-	files := etcFiles(passwd, group, p.uid)
+	files := hostview.EtcFiles(p.uid, passwd, group)
 	// A file that the image lacks opens the folder; the others then need no
 	// mount of their own.
 	for name := range files {
@@ -208,44 +201,16 @@ func (n *node) copyFile() error {
 	return err
 }
 
-// etcFiles are the files of /etc that name the user and the machine.
-func etcFiles(passwd, group []byte, uid int) map[string][]byte {
-	if passwd == nil {
-		passwd = []byte("root:x:0:0:root:/root:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n")
-	}
-	if group == nil {
-		group = []byte("root:x:0:\nnogroup:x:65534:\n")
-	}
-	return map[string][]byte{
-		"passwd": withoutUser(passwd, fmt.Sprintf("%s:x:%d:%d:%s:%s:/bin/bash\n",
-			sandbox.UserName, uid, uid, sandbox.UserName, sandbox.HomeDir)),
-		"group":         withoutUser(group, fmt.Sprintf("%s:x:%d:\n", sandbox.UserName, uid)),
-		"hosts":         []byte("127.0.0.1 localhost sandbox\n::1 localhost\n"),
-		"hostname":      []byte("sandbox\n"),
-		"resolv.conf":   {},
-		"nsswitch.conf": []byte("passwd: files\ngroup: files\nhosts: files\n"),
-	}
-}
-
-// withoutUser drops the lines of whoever has the agent's name or number, and
-// puts the agent's first, which decides where he shares the number of root.
-func withoutUser(table []byte, own string) []byte {
-	out := []byte(own)
-	for line := range strings.Lines(string(table)) {
-		fields := strings.Split(line, ":")
-		if len(fields) > 2 && (fields[0] == sandbox.UserName || fields[2] == strconv.Itoa(sandbox.UserID)) {
-			continue
-		}
-		out = append(out, strings.TrimRight(line, "\n")+"\n"...)
-	}
-	return out
-}
-
 // mount plans one mount, which was checked.
 func (p *plan) mount(m sandbox.Mount) error {
 	info, err := os.Stat(m.Source)
 	if err != nil {
 		return fmt.Errorf("mount source: %w", err)
+	}
+	for _, hidden := range p.hidden {
+		if strings.HasPrefix(m.Target, hidden.Path+"/") {
+			return fmt.Errorf("mount target %s lies in %s, which is hidden in every sandbox", m.Target, hidden.Path)
+		}
 	}
 	if !inPlace(m.Target) {
 		if err := p.ensure(m.Target, info.IsDir()); err != nil {

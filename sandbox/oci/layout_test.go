@@ -96,6 +96,9 @@ func TestPlanRootRefuses(t *testing.T) {
 	if _, err := planRoot(lower{dir: image}, []sandbox.Mount{{Source: image, Target: "/var/link/x"}}, sandbox.UserID); err == nil {
 		t.Error("a mount below a link was planned")
 	}
+	if _, err := planRoot(lower{host: true}, []sandbox.Mount{{Source: image, Target: "/usr/local/x"}}, sandbox.UserID); err == nil || !strings.Contains(err.Error(), "hidden") {
+		t.Errorf("a mount in a hidden folder: got %v, want an error that says so", err)
+	}
 	if _, err := planRoot(lower{dir: t.TempDir()}, nil, sandbox.UserID); err == nil {
 		t.Error("an empty folder was taken as a root file system")
 	}

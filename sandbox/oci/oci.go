@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -41,6 +42,9 @@ type Options struct {
 	StateDir string
 	// CacheDir holds unpacked images; "" means the cache of mlgym.
 	CacheDir string
+	// Devices is the folder in which the device files of GPUs lie; "" means
+	// /dev.
+	Devices string
 	// Log receives what the runtime and the shim say; nil discards it.
 	Log *slog.Logger
 }
@@ -62,9 +66,8 @@ var (
 // New returns a driver. It looks at nothing yet: what is missing on the machine
 // is reported by Create and Probe.
 func New(opts Options) *Driver {
-	if opts.Runtime == "" {
-		opts.Runtime = Runc
-	}
+	opts.Runtime = cmp.Or(opts.Runtime, Runc)
+	opts.Devices = cmp.Or(opts.Devices, "/dev")
 	log := opts.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -115,6 +118,9 @@ func (d *Driver) create(ctx context.Context, spec sandbox.Spec) (_ *box, err err
 	if err != nil {
 		return nil, err
 	}
+	if len(spec.GPUs) > 0 && d.opts.Runtime == Runsc {
+		return nil, d.unavailable("use --sandbox oci or bubblewrap, or no GPU", "GPUs are not shown to gVisor's sandboxes")
+	}
 	shimDir, err := shim.Dir()
 	if err != nil {
 		return nil, d.unavailable("", "%v", err)
@@ -155,6 +161,7 @@ func (d *Driver) create(ctx context.Context, spec sandbox.Spec) (_ *box, err err
 	client, err := shim.Connect(ctx, run, shim.Config{
 		Limits:      spec.Limits,
 		Env:         spec.Env,
+		Path:        spec.Path,
 		OnCall:      spec.OnCall,
 		Rlimits:     !d.cgroups.usable(),
 		WatchMemory: !d.cgroups.usable(),

@@ -117,7 +117,11 @@ func (d *Driver) furnish(dir string, spec sandbox.Spec, p *plan) error {
 	if err != nil {
 		return fmt.Errorf("make the root file system: %w", err)
 	}
-	return writeBundle(dir, d.bundle(dir, spec.ID, who, spec.Limits, binds, p.mounts, home))
+	config, err := d.bundle(dir, spec, who, binds, p, home)
+	if err != nil {
+		return err
+	}
+	return writeBundle(dir, config)
 }
 
 // makeHome mounts memory for the home, with the workspace and whatever mounts

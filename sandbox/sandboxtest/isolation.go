@@ -69,12 +69,7 @@ def read(path, size=4096):
 `
 
 func (s *suite) isolation(t *testing.T) {
-	mounted := t.TempDir()
-	for dir := mounted; dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // seen from inside
-			t.Fatal(err)
-		}
-	}
+	mounted := publicFolder(t)
 	writeFile(t, filepath.Join(mounted, "data"), "mounted\n")
 	box := s.create(t, sandbox.Spec{Mounts: []sandbox.Mount{
 		{Source: mounted, Target: sandbox.WorkDir + "/data/mounted"},

@@ -53,6 +53,7 @@ func Run(t *testing.T, h Harness) {
 	t.Run("Programs", s.programs)
 	t.Run("Files", s.files)
 	t.Run("Calls", s.calls)
+	t.Run("Environment", s.environment)
 	t.Run("Isolation", s.isolation)
 	t.Run("Limits", s.limits)
 	t.Run("Life", s.life)
@@ -138,6 +139,7 @@ func (s *suite) spec(spec sandbox.Spec) sandbox.Spec {
 	base.Purpose = "test"
 	base.Limits = spec.Limits
 	base.OnCall = spec.OnCall
+	base.Path = spec.Path
 	base.Env = append(append([]string{}, base.Env...), spec.Env...)
 	base.Mounts = append(append([]sandbox.Mount{}, base.Mounts...), spec.Mounts...)
 	if base.Limits == (sandbox.Limits{}) {

@@ -1,0 +1,76 @@
+package sandboxtest
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mlgym/sandbox"
+)
+
+// environment mounts what a Python environment looks like: a folder whose
+// python is a link to the system's, with packages of its own.
+func (s *suite) environment(t *testing.T) {
+	const place = "/opt/mlgym/env"
+	first := s.create(t, sandbox.Spec{})
+	version := strings.TrimSpace(s.python(t, first, "import sys; print('python%d.%d' % sys.version_info[:2])"))
+	if res := s.run(t, first, "test -x /usr/bin/"+version); res.ExitCode != 0 {
+		t.Skipf("SKIPPED: no /usr/bin/%s in the root file system", version)
+	}
+	dir := publicFolder(t)
+	for name, text := range map[string]string{
+		"pyvenv.cfg":                             "home = /usr/bin\ninclude-system-site-packages = false\n",
+		"lib/" + version + "/site-packages/a.py": "print('the package')\n",
+		"bin/mlgymtest-tool":                     "#!/bin/sh\necho the tool\n",
+		"bin/open":                               "#!/bin/sh\necho a false command\n",
+	} {
+		at := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, at, text)
+		if err := os.Chmod(at, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Symlink("/usr/bin/"+version, filepath.Join(dir, "bin/python")), os.Symlink("python", filepath.Join(dir, "bin/python3"))); err != nil {
+		t.Fatal(err)
+	}
+	box := s.create(t, sandbox.Spec{
+		Mounts: []sandbox.Mount{{Source: dir, Target: place}}, Path: []string{place + "/bin", "/opt/other"}, Env: []string{"OMP_NUM_THREADS=3"},
+	})
+	for _, c := range []struct{ name, text, want string }{
+		{"its python comes first", "command -v python python3", place + "/bin/python\n" + place + "/bin/python3\n"},
+		{"its packages are seen", "python -c 'import a, sys; print(sys.prefix)'", "the package\n" + place + "\n"},
+		{"and in isolated mode", "python3 -I -c 'import a, sys; print(sys.prefix)'", "the package\n" + place + "\n"},
+		{"its programs", "mlgymtest-tool", "the tool\n"},
+		{"the sandbox's own commands come before", "command -v open validate", sandbox.ShimDir + "/open\n" + sandbox.ShimDir + "/validate\n"},
+		{"variables for its libraries", "python -c 'import os; print(os.environ[\"OMP_NUM_THREADS\"])'", "3\n"},
+		{"it cannot be written", "touch " + place + "/bin/new 2>&1 | grep -o 'Read-only file system'", "Read-only file system\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if res := s.run(t, box, c.text); res.Output != c.want {
+				t.Errorf("%q says %q (exit code %d), want %q", c.text, res.Output, res.ExitCode, c.want)
+			}
+		})
+	}
+	t.Run("beside the shell", func(t *testing.T) {
+		if got := s.python(t, box, "import a, os; print(os.environ['PATH'].split(':')[:3])"); got != "the package\n['"+sandbox.ShimDir+"', '"+place+"/bin', '/opt/other']\n" {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// publicFolder is a temporary folder that every user can reach.
+func publicFolder(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	for dir := folder; dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
