@@ -50,6 +50,8 @@ cmd/mlgym-shim:           sandbox internal/shim/server tool
 python:
 scaffolds:
 tasks:
+datasets:
+environments:
 
 # Drivers import their contract and the shim.
 sandbox/sandboxtest:      sandbox internal/shim internal/shim/shimtest internal/cachedir
@@ -66,9 +68,12 @@ model/*:                  model model/internal/wire
 
 # From a task folder to a score.
 task:                     gym sandbox internal/nearest internal/strictyaml
-grader:                   gym sandbox task python internal/*
+layer:                    internal/atomicfile internal/cachedir internal/nearest
+dataset:                  sandbox python internal/atomicfile internal/cachedir internal/nearest internal/strictyaml
+grader:                   gym sandbox task dataset layer python internal/*
 gym/gymtest:              gym
 taskenv:                  gym sandbox task tool grader
+taskcheck:                gym sandbox task dataset grader taskenv internal/strictyaml
 scaffold:                 gym model tool internal/nearest internal/strictyaml
 
 # Agents know no task, no sandbox and no grader.
@@ -89,8 +94,8 @@ audit:                    stats
 report:                   audit gym plot runstore stats trajectory trajectory/mlgym
 
 # The front door sees what ships, the command line sees everything.
-.:                        gym sandbox sandbox/* task taskenv grader tasks scaffolds scaffold internal/nearest internal/atomicfile internal/shim
-internal/cli:             . agent agent/* audit grader gym internal/* internal/*/* model model/* report rollout runstore sandbox scaffold scaffolds stats task taskenv tool trajectory trajectory/*
+.:                        gym sandbox sandbox/* task taskenv grader dataset layer tasks datasets environments scaffolds scaffold internal/nearest internal/atomicfile internal/shim
+internal/cli:             . agent agent/* audit dataset grader gym internal/* internal/*/* layer model model/* report rollout runstore sandbox scaffold scaffolds stats task taskcheck taskenv tool trajectory trajectory/*
 cmd/mlgym:                internal/cli
 `
 

@@ -30,7 +30,10 @@ type Options struct {
 	Reward  taskenv.Reward
 	Limits  sandbox.Limits
 	Root    string
-	Keep    func(kind gym.Kind, attempt int) (logDir string, collected func([]grader.File))
+	// Provisions are the task's environment and data; where nil, what was
+	// prepared on this machine. See [Provider].
+	Provisions *grader.Provisions
+	Keep       func(kind gym.Kind, attempt int) (logDir string, collected func([]grader.File))
 }
 
 // Make returns an environment for a task. Nothing is started before its Reset.
@@ -57,8 +60,25 @@ func Make(id string, opts Options) (*taskenv.Env, error) {
 			return nil, err
 		}
 	}
+	if opts.Variant == "" {
+		opts.Variant = task.Full
+	}
+	if opts.Provisions == nil && (t.Environment != "" || len(t.Datasets) > 0) {
+		provider, err := NewProvider(nil)
+		if err != nil {
+			return nil, err
+		}
+		ready, err := provider.Ready(t, opts.Variant)
+		if err != nil {
+			return nil, err
+		}
+		opts.Provisions = &ready.Provisions
+	}
+	if opts.Provisions == nil {
+		opts.Provisions = &grader.Provisions{}
+	}
 	return taskenv.New(taskenv.Config{
-		Task: t, Driver: opts.Driver, Grader: grader.New(opts.Driver, grader.Options{}),
+		Task: t, Provisions: *opts.Provisions, Driver: opts.Driver, Grader: grader.New(opts.Driver, grader.Options{}),
 		Mode: opts.Mode, Variant: opts.Variant, Reward: opts.Reward, Limits: opts.Limits, Root: opts.Root, Keep: opts.Keep,
 		Key: func(seed uint64) []byte { return GraderKey(opts.Secret, t, seed) },
 	})

@@ -2,15 +2,15 @@ package grader
 
 import (
 	"archive/tar"
-	"bytes"
+	"bufio"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -32,27 +32,30 @@ func invalid(format string, args ...any) *refusal {
 }
 
 // collect reads the declared files, and nothing else, out of the agent's
-// sandbox. It returns a *refusal where the agent handed in something that
-// cannot be taken.
-func collect(ctx context.Context, files sandbox.Files, s task.Submission) ([]File, error) {
+// sandbox. What is large goes into the folder spool. It returns a *refusal where
+// the agent handed in something that cannot be taken.
+func collect(ctx context.Context, files sandbox.Files, s task.Submission, spool string) ([]File, error) {
 	var collected []File
 	for _, want := range s.Files {
-		data, err := collectFile(ctx, files, want)
+		file, err := collectFile(ctx, files, want, filepath.Join(spool, strconv.Itoa(len(collected))))
+		var refused *refusal
+		if want.Optional && errors.As(err, &refused) && refused.problem == gym.NotFound {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
-		if s.Kind == task.Program {
-			if err := checkText(want.Path, data); err != nil {
+		if s.Kind == task.Program && !want.Binary {
+			if err := checkText(file); err != nil {
 				return nil, err
 			}
 		}
-		sum := sha256.Sum256(data)
-		collected = append(collected, File{want.Path, data, hex.EncodeToString(sum[:])})
+		collected = append(collected, file)
 	}
 	return collected, nil
 }
 
-func collectFile(ctx context.Context, files sandbox.Files, want task.SubmissionFile) ([]byte, error) {
+func collectFile(ctx context.Context, files sandbox.Files, want task.SubmissionFile, spool string) (File, error) {
 	pr, pw := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
@@ -60,64 +63,64 @@ func collectFile(ctx context.Context, files sandbox.Files, want task.SubmissionF
 		pw.CloseWithError(err)
 		done <- err
 	}()
-	data, err := readEntry(pr, want)
+	file, err := readEntry(pr, want, spool)
 	pr.CloseWithError(errEnough) // the rest is not read; Get ends
 	getErr := <-done
 	var refused *refusal
 	switch {
 	case errors.As(err, &refused):
-		return nil, refused
+		return File{}, refused
 	case errors.Is(getErr, fs.ErrNotExist):
-		return nil, &refusal{gym.NotFound, fmt.Sprintf(
+		return File{}, &refusal{gym.NotFound, fmt.Sprintf(
 			"%s is missing: the submission is the file %s in the workspace %s.", want.Path, want.Path, sandbox.WorkDir)}
 	case errors.Is(getErr, sandbox.ErrTooLarge):
-		return nil, tooLarge(want)
+		return File{}, tooLarge(want)
 	case getErr != nil && !errors.Is(getErr, errEnough):
 		if ctx.Err() != nil || errors.Is(getErr, sandbox.ErrLost) {
-			return nil, fmt.Errorf("collect %s: %w", want.Path, getErr)
+			return File{}, fmt.Errorf("collect %s: %w", want.Path, getErr)
 		}
 		// The sandbox lives and does not give the file: its permissions, a loop
 		// of links, a program that rewrites it. All that is in the agent's hands.
-		return nil, invalid("%s could not be read: %s", want.Path, printable(getErr.Error()))
+		return File{}, invalid("%s could not be read: %s", want.Path, printable(getErr.Error()))
 	case err != nil:
-		return nil, fmt.Errorf("collect %s: %w", want.Path, err)
+		return File{}, fmt.Errorf("collect %s: %w", want.Path, err)
 	}
-	return data, nil
+	return file, nil
 }
 
 // errEnough ends a transfer of which no more is wanted.
 var errEnough = errors.New("enough was read")
 
 // readEntry reads a tar stream that should hold one regular file.
-func readEntry(r io.Reader, want task.SubmissionFile) ([]byte, error) {
+func readEntry(r io.Reader, want task.SubmissionFile, spool string) (File, error) {
 	tr := tar.NewReader(r)
 	h, err := tr.Next()
 	if err != nil {
-		return nil, err
+		return File{}, err
 	}
 	switch h.Typeflag {
 	case tar.TypeReg:
 	case tar.TypeDir:
-		return nil, invalid("%s is a directory; it has to be a regular file.", want.Path)
+		return File{}, invalid("%s is a directory; it has to be a regular file.", want.Path)
 	case tar.TypeSymlink, tar.TypeLink:
-		return nil, invalid("%s is a link to %s; it has to be a regular file.", want.Path, printable(h.Linkname))
+		return File{}, invalid("%s is a link to %s; it has to be a regular file.", want.Path, printable(h.Linkname))
 	default:
-		return nil, invalid("%s is not a regular file.", want.Path)
+		return File{}, invalid("%s is not a regular file.", want.Path)
 	}
 	if path.Base(path.Clean(h.Name)) != path.Base(want.Path) {
-		return nil, fmt.Errorf("the sandbox sent %q in its place", h.Name)
+		return File{}, fmt.Errorf("the sandbox sent %q in its place", h.Name)
 	}
 	if h.Size > want.MaxBytes {
-		return nil, tooLarge(want)
+		return File{}, tooLarge(want)
 	}
-	data, err := io.ReadAll(io.LimitReader(tr, want.MaxBytes+1))
+	file, err := newFile(want.Path, io.LimitReader(tr, want.MaxBytes+1), spool)
 	if err != nil {
-		return nil, err
+		return File{}, err
 	}
-	if int64(len(data)) > want.MaxBytes {
-		return nil, tooLarge(want)
+	if file.Bytes > want.MaxBytes {
+		return File{}, tooLarge(want)
 	}
-	return data, nil
+	return file, nil
 }
 
 func tooLarge(want task.SubmissionFile) *refusal {
@@ -125,18 +128,29 @@ func tooLarge(want task.SubmissionFile) *refusal {
 }
 
 // checkText refuses what is not UTF-8 text.
-func checkText(name string, data []byte) error {
-	if i := bytes.IndexByte(data, 0); i >= 0 {
-		return invalid("%s is not text: it has a zero byte at offset %d.", name, i)
+func checkText(file File) error {
+	content, err := file.Open()
+	if err != nil {
+		return err
 	}
-	for i := 0; i < len(data); {
-		r, size := utf8.DecodeRune(data[i:])
-		if r == utf8.RuneError && size == 1 {
-			return invalid("%s is not UTF-8 text: see line %d, offset %d.", name, bytes.Count(data[:i], []byte("\n"))+1, i)
+	defer content.Close()
+	lines, offset := 1, 0
+	for in := bufio.NewReader(content); ; {
+		r, size, err := in.ReadRune()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case r == 0:
+			return invalid("%s is not text: it has a zero byte at offset %d.", file.Path, offset)
+		case r == utf8.RuneError && size == 1:
+			return invalid("%s is not UTF-8 text: see line %d, offset %d.", file.Path, lines, offset)
+		case r == '\n':
+			lines++
 		}
-		i += size
+		offset += size
 	}
-	return nil
 }
 
 // printable makes text of a sandbox fit to be shown: short, and one line.

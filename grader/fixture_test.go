@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -200,13 +202,95 @@ func TestSubmissionsOfData(t *testing.T) {
 	if diff := cmp.Diff(map[string]float64{"letters": 9}, got.Details); diff != "" {
 		t.Errorf("details: a score on the alarm is not beyond it (-want +got):\n%s", diff)
 	}
-	sum := func(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
-	want := []grader.File{
-		{Path: "answer.txt", Data: []byte("seven"), SHA256: sum("seven")},
-		{Path: "sub/more.txt", Data: []byte("more"), SHA256: sum("more")},
+	type file struct{ path, text, sum string }
+	var gotFiles, want []file
+	for _, f := range collected {
+		content, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(content)
+		if err != nil || int64(len(text)) != f.Bytes {
+			t.Errorf("%s: read %d bytes, want %d: %v", f.Path, len(text), f.Bytes, err)
+		}
+		gotFiles = append(gotFiles, file{f.Path, string(text), f.SHA256})
 	}
-	if diff := cmp.Diff(want, collected); diff != "" {
+	for _, f := range []file{{path: "answer.txt", text: "seven"}, {path: "sub/more.txt", text: "more"}} {
+		f.sum = fmt.Sprintf("%x", sha256.Sum256([]byte(f.text)))
+		want = append(want, f)
+	}
+	if diff := cmp.Diff(want, gotFiles, cmp.AllowUnexported(file{})); diff != "" {
 		t.Errorf("collected (-want +got):\n%s", diff)
+	}
+}
+
+// largeFile is more than is held in memory.
+const largeFile = 3 << 20
+
+func TestLargeAndOptionalFiles(t *testing.T) {
+	driver := newDriver(t)
+	box := newAgent(t, driver)
+	spool := t.TempDir()
+	t.Setenv("TMPDIR", spool)
+	what := fixture(t, task.Files, header+`    data = (session.submission / "answer.txt").read_bytes()
+    assert session.files == ["answer.txt"] and not (session.submission / "sub").exists()
+    assert data == b"x" * len(data), "the content has changed"
+    return Result({"Score": 1}, {"bytes": len(data)})
+`)
+	what.Submission.Files[0].MaxBytes = largeFile
+	what.Submission.Files[1].Optional = true
+	for _, tt := range []struct {
+		name  string
+		bytes int
+		want  gym.Problem
+	}{
+		{"small", 10, gym.Scored},
+		{"as much as memory holds", 1 << 20, gym.Scored},
+		{"one byte more", 1<<20 + 1, gym.Scored},
+		{"as large as allowed", largeFile, gym.Scored},
+		{"one byte too large", largeFile + 1, gym.Invalid},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			shell(t, box, fmt.Sprintf("head -c %d /dev/zero | tr '\\0' x > answer.txt", tt.bytes))
+			var kept int64
+			got := grade(t, driver, grader.Request{Task: what, Submission: box.Files(), Collected: func(files []grader.File) {
+				content, err := files[0].Open()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer content.Close()
+				if kept, err = io.Copy(io.Discard, content); err != nil {
+					t.Error(err)
+				}
+			}})
+			if got.Problem != tt.want {
+				t.Fatalf("got %+v, want %q", got, tt.want)
+			}
+			if tt.want == gym.Scored && (got.Details["bytes"] != float64(tt.bytes) || kept != int64(tt.bytes)) {
+				t.Errorf("graded %v bytes and kept %d, want %d", got.Details["bytes"], kept, tt.bytes)
+			}
+		})
+	}
+	if left, err := os.ReadDir(spool); err != nil || len(left) > 0 {
+		t.Errorf("left on the host: %v %v", left, err)
+	}
+}
+
+func TestBinaryFilesOfAProgram(t *testing.T) {
+	driver := newDriver(t)
+	box := newAgent(t, driver)
+	put(t, box, map[string]string{"answer.txt": "def f(h): return open('sub/more.txt', 'rb').read()[0]", "sub/more.txt": "\xff\x00"})
+	what := fixture(t, task.Program, header+`    p = session.start('one', 'games')
+    p.load('answer.txt', 'f')
+    return Result({'Score': p.ask({'op': 'first', 'lanes': 1})['moves'][0] / 100})
+`)
+	if got := grade(t, driver, grader.Request{Task: what, Submission: box.Files()}); got.Problem != gym.Invalid {
+		t.Errorf("as text: got %+v, want it invalid", got)
+	}
+	what.Submission.Files[1].Binary = true
+	if got := grade(t, driver, grader.Request{Task: what, Submission: box.Files()}); got.Scores["Score"] != 2.55 {
+		t.Errorf("as binary: got %+v, want 2.55", got)
 	}
 }
 

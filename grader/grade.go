@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"mlgym/gym"
@@ -54,9 +55,13 @@ func (g *Grader) grade(ctx context.Context, req Request) (scores gym.Scores, det
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &session{grader: g, req: req, log: log, players: map[string]*player{}}
+	spool, err := os.MkdirTemp("", "mlgym-submission-")
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("make a folder for the submission: %w", err), log.Close())
+	}
+	s := &session{grader: g, req: req, log: log, spool: spool, players: map[string]*player{}}
 	defer func() {
-		if closeErr := s.close(); closeErr != nil {
+		if closeErr := errors.Join(s.close(), os.RemoveAll(spool)); closeErr != nil {
 			// The score is known; what could not be closed is for the log.
 			g.opts.Log.Warn("a grading left something behind", "task", req.Task.ID, "error", closeErr)
 		}

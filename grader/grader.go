@@ -11,7 +11,8 @@ import (
 
 // Options of a [Grader]. The zero value is usable.
 type Options struct {
-	// Python is the interpreter's name inside the sandboxes; "" means python3.
+	// Python is the interpreter's name inside the sandboxes of tasks without an
+	// environment of their own; "" means python3.
 	Python string
 	// Root is the root file system of grader and player sandboxes, as in
 	// [sandbox.Spec].
@@ -63,16 +64,10 @@ type Request struct {
 	// LogDir is an existing folder of the host that receives grader.log and
 	// player-*.log; "" keeps none. Give each grading its own.
 	LogDir string
+	// Provisions are the task's environment and data.
+	Provisions Provisions
 	// Collected is called with the submission's files once they are read and
-	// checked, before they are graded. It may be nil.
+	// checked, before they are graded; their contents can be read until it
+	// returns. It may be nil.
 	Collected func(files []File)
-}
-
-// File is one file of a submission.
-type File struct {
-	// Path as the task declares it.
-	Path string
-	Data []byte
-	// SHA256 of Data, in hexadecimal.
-	SHA256 string
 }

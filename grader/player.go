@@ -36,8 +36,8 @@ type player struct {
 }
 
 // startPlayer brings the files into box and starts the harness.
-func startPlayer(ctx context.Context, box sandbox.Sandbox, files io.Reader, python, harness string, log *logFile) (*player, error) {
-	if err := box.Files().Put(ctx, sandbox.HomeDir, files); err != nil {
+func startPlayer(ctx context.Context, box sandbox.Sandbox, files *tarball, python, harness string, log *logFile) (*player, error) {
+	if err := files.put(ctx, box); err != nil {
 		return nil, fmt.Errorf("start player: %w", err)
 	}
 	process, err := box.Start(ctx, sandbox.Cmd{

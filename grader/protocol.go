@@ -26,6 +26,7 @@ type beginMessage struct {
 	Seed       string         `json:"seed"`
 	Files      []string       `json:"files"`
 	Submission string         `json:"submission"`
+	Data       string         `json:"data"`
 }
 
 // request is what the grader sends: a request, or the outcome.

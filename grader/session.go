@@ -2,7 +2,6 @@ package grader
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -48,6 +47,8 @@ type session struct {
 	started int
 	// spare is a sandbox made in advance for the first player, or nil.
 	spare sandbox.Sandbox
+	// spool is a folder of the host for large files of the submission.
+	spool string
 	// waited is the time for which answers of the submission were waited, in
 	// players that have been stopped.
 	waited time.Duration
@@ -62,12 +63,14 @@ func (s *session) open(ctx context.Context) error {
 	ready := make(chan struct{})
 	wg.Go(func() {
 		defer close(ready)
-		if s.submission, collectErr = collect(ctx, s.req.Submission, s.req.Task.Submission); collectErr != nil {
+		if s.submission, collectErr = collect(ctx, s.req.Submission, s.req.Task.Submission, s.spool); collectErr != nil {
 			cancel(collectErr) // the sandboxes are not needed
 		}
 	})
 	wg.Go(func() {
-		s.box, boxErr = s.grader.driver.Create(ctx, s.spec("grader", s.req.Task.Grading.World))
+		spec := s.spec("grader", s.req.Task.Grading.World)
+		s.req.Provisions.forGrader(&spec)
+		s.box, boxErr = s.grader.driver.Create(ctx, spec)
 		if boxErr == nil {
 			<-ready
 			boxErr = s.fill(ctx, collectErr)
@@ -75,7 +78,7 @@ func (s *session) open(ctx context.Context) error {
 	})
 	if s.req.Task.Grading.Player != nil {
 		wg.Go(func() {
-			s.spare, spareErr = s.grader.driver.Create(ctx, s.spec("player", s.req.Task.Grading.Player.World))
+			s.spare, spareErr = s.newPlayer(ctx)
 		})
 	}
 	wg.Wait()
@@ -83,6 +86,14 @@ func (s *session) open(ctx context.Context) error {
 		return collectErr
 	}
 	return errors.Join(boxErr, spareErr)
+}
+
+// newPlayer makes a sandbox for a program. It has the task's environment and
+// none of its data.
+func (s *session) newPlayer(ctx context.Context) (sandbox.Sandbox, error) {
+	spec := s.spec("player", s.req.Task.Grading.Player.World)
+	s.req.Provisions.environment(&spec)
+	return s.grader.driver.Create(ctx, spec)
 }
 
 func (s *session) spec(purpose string, world task.World) sandbox.Spec {
@@ -99,25 +110,21 @@ func (s *session) fill(ctx context.Context, collectErr error) error {
 	if err != nil {
 		return err
 	}
-	t := newTarball()
+	var t tarball
 	t.folder(libraryDir, python.Files, func(name string) bool { return !strings.HasPrefix(name, "mlgym_grader/") })
 	t.folder(graderDir, files, nil)
 	for _, f := range s.submission {
 		if s.req.Task.Submission.Kind == task.Files {
-			t.file(path.Join(submissionDir, f.Path), f.Data)
+			t.submitted(path.Join(submissionDir, f.Path), f)
 		}
 	}
-	packed, err := t.bytes()
-	if err != nil {
-		return err
-	}
-	if err := s.box.Files().Put(ctx, sandbox.HomeDir, packed); err != nil {
+	if err := t.put(ctx, s.box); err != nil {
 		return fmt.Errorf("fill the grader's sandbox: %w", err)
 	}
 	// The process outlives open: its end is the end of the sandbox.
 	s.process, err = s.box.Start(context.WithoutCancel(ctx), sandbox.Cmd{
 		Argv: []string{
-			s.grader.opts.Python, "-I", "-B",
+			s.python(), "-I", "-B",
 			path.Join(sandbox.HomeDir, libraryDir, "mlgym_grader/main.py"),
 			path.Join(sandbox.HomeDir, graderDir),
 		},
@@ -175,7 +182,7 @@ func (s *session) run(ctx context.Context) (gym.Scores, map[string]float64, erro
 		Op: "begin", Protocol: protocolVersion,
 		Task: s.req.Task.ID, Kind: s.req.Kind, Mode: s.req.Mode, Variant: s.req.Variant,
 		Parameters: variant.Parameters, Seed: seed(s.req),
-		Submission: path.Join(sandbox.HomeDir, submissionDir),
+		Submission: path.Join(sandbox.HomeDir, submissionDir), Data: path.Join(sandbox.HomeDir, dataName),
 	}
 	if begin.Parameters == nil {
 		begin.Parameters = map[string]any{}
@@ -263,7 +270,7 @@ func (s *session) start(ctx context.Context, req request) (reply, []byte, error)
 	}
 	box := s.spare
 	if s.spare = nil; box == nil {
-		if box, err = s.grader.driver.Create(ctx, s.spec("player", bounds.World)); err != nil {
+		if box, err = s.newPlayer(ctx); err != nil {
 			return reply{}, nil, err
 		}
 	}
@@ -271,7 +278,7 @@ func (s *session) start(ctx context.Context, req request) (reply, []byte, error)
 	if err != nil {
 		return reply{}, nil, errors.Join(err, box.Close())
 	}
-	p, err := startPlayer(ctx, box, files, s.grader.opts.Python, req.Harness, log)
+	p, err := startPlayer(ctx, box, files, s.python(), req.Harness, log)
 	if err != nil {
 		return reply{}, nil, errors.Join(err, box.Close(), log.Close())
 	}
@@ -280,8 +287,10 @@ func (s *session) start(ctx context.Context, req request) (reply, []byte, error)
 	return reply{OK: true}, nil, nil
 }
 
-func (s *session) playerFiles(program string) (*bytes.Reader, error) {
-	t := newTarball()
+func (s *session) python() string { return s.req.Provisions.python(s.grader.opts.Python) }
+
+func (s *session) playerFiles(program string) (*tarball, error) {
+	t := &tarball{}
 	lib, err := fs.Sub(python.Files, "mlgym_player")
 	if err != nil {
 		return nil, err
@@ -298,9 +307,9 @@ func (s *session) playerFiles(program string) (*bytes.Reader, error) {
 	t.folder(work, starter, replaced)
 	if program == "submission" {
 		for _, f := range s.submission {
-			t.file(path.Join(work, f.Path), f.Data)
+			t.submitted(path.Join(work, f.Path), f)
 		}
-		return t.bytes()
+		return t, nil
 	}
 	files, err := s.req.Task.GraderFiles()
 	if err != nil {
@@ -314,7 +323,7 @@ func (s *session) playerFiles(program string) (*bytes.Reader, error) {
 		return nil, err
 	}
 	t.folder(work, own, nil)
-	return t.bytes()
+	return t, nil
 }
 
 // ask passes a question on to a player.

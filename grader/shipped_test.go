@@ -50,7 +50,7 @@ func TestBaselineAndReferenceScoreAsTheyShould(t *testing.T) {
 			baseline := score(read(t, string(tt.id), "starter", tt.file), gym.Submit)
 			for origin, want := range map[string]float64{
 				"published": what.PublishedBaseline.Scores[name],
-				"ours":      what.Baseline.Scores[name],
+				"ours":      what.Baseline(tt.variant).Scores[name],
 			} {
 				if got := baseline.Scores[name]; math.Abs(got-want) > tt.tolerance {
 					t.Errorf("baseline: got %v, want %v (%s) ± %v", got, want, origin, tt.tolerance)

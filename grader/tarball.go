@@ -2,34 +2,32 @@ package grader
 
 import (
 	"archive/tar"
-	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
+
+	"mlgym/sandbox"
 )
 
-// tarball gathers files to be put into a sandbox at once.
+// tarball gathers files to be put into a sandbox at once. Their contents are
+// read when it is sent.
 type tarball struct {
-	buffer bytes.Buffer
-	writer *tar.Writer
-	err    error
+	entries []tarEntry
+	err     error
 }
 
-func newTarball() *tarball {
-	t := &tarball{}
-	t.writer = tar.NewWriter(&t.buffer)
-	return t
+type tarEntry struct {
+	name  string
+	bytes int64
+	open  func() (io.ReadCloser, error)
 }
 
-// file adds one file.
-func (t *tarball) file(name string, data []byte) {
-	if t.err != nil {
-		return
-	}
-	t.err = t.writer.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(data))})
-	if t.err == nil {
-		_, t.err = t.writer.Write(data)
-	}
+// submitted adds a file of a submission.
+func (t *tarball) submitted(name string, f File) {
+	t.entries = append(t.entries, tarEntry{name, f.Bytes, f.Open})
 }
 
 // folder adds all files of fsys below dir, except those that skip names by
@@ -47,22 +45,54 @@ func (t *tarball) folder(dir string, fsys fs.FS, skip func(name string) bool) {
 		case d.IsDir() || skip != nil && skip(name):
 			return nil
 		}
-		data, err := fs.ReadFile(fsys, name)
+		info, err := d.Info()
 		if err != nil {
 			return err
 		}
-		t.file(path.Join(dir, name), data)
-		return t.err
+		t.entries = append(t.entries, tarEntry{path.Join(dir, name), info.Size(), func() (io.ReadCloser, error) { return fsys.Open(name) }})
+		return nil
 	})
 }
 
-// bytes ends the tarball.
-func (t *tarball) bytes() (*bytes.Reader, error) {
-	if t.err == nil {
-		t.err = t.writer.Close()
-	}
+// put unpacks the files below the home of a sandbox.
+func (t *tarball) put(ctx context.Context, box sandbox.Sandbox) error {
 	if t.err != nil {
-		return nil, fmt.Errorf("pack files: %w", t.err)
+		return fmt.Errorf("pack files: %w", t.err)
 	}
-	return bytes.NewReader(t.buffer.Bytes()), nil
+	r, w := io.Pipe()
+	written := make(chan error, 1)
+	go func() {
+		err := t.write(w)
+		_ = w.CloseWithError(err) // never fails
+		written <- err
+	}()
+	err := box.Files().Put(ctx, sandbox.HomeDir, r)
+	_ = r.Close() // lets the writer end where Put did not take it all
+	if writeErr := <-written; err == nil && !errors.Is(writeErr, io.ErrClosedPipe) {
+		err = writeErr
+	}
+	return err
+}
+
+func (t *tarball) write(w io.Writer) error {
+	out := tar.NewWriter(w)
+	for _, e := range t.entries {
+		if err := e.write(out); err != nil {
+			return fmt.Errorf("pack %s: %w", e.name, err)
+		}
+	}
+	return out.Close()
+}
+
+func (e tarEntry) write(out *tar.Writer) error {
+	if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: e.name, Mode: 0o644, Size: e.bytes}); err != nil {
+		return err
+	}
+	in, err := e.open()
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	_, err = io.CopyN(out, in, e.bytes)
+	return err
 }

@@ -18,7 +18,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	n, _ := game.Normalise(1.44)
+	n, _ := game.Normalise(task.Full, 1.44)
 	fmt.Printf("%s: %s %s, the best play is worth %.0f\n", game.Name, game.Primary().Direction, game.Primary().Name, n)
 	_, err = catalog.Find("battleOfSex")
 	fmt.Println(err)

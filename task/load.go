@@ -41,6 +41,10 @@ type spec struct {
 	Modes             []Mode             `yaml:"modes"`
 	Variants          map[string]Variant `yaml:"variants"`
 	Grading           Grading            `yaml:"grading"`
+	Environment       string             `yaml:"environment,optional"`
+	Datasets          []string           `yaml:"datasets,optional"`
+	BaselineCommand   string             `yaml:"baseline_command,optional"`
+	Limits            World              `yaml:"limits,optional"`
 }
 
 // defaults of what task.yaml may leave out.
@@ -68,7 +72,7 @@ func Load(fsys fs.FS, dir string) (*Task, error) {
 	}
 	check := checker{file: name, lines: lines}
 	check.spec(&s)
-	check.folder(folder, &s)
+	check.folder(folder)
 	if len(check.problems) > 0 {
 		return nil, fmt.Errorf("load task: %w", errors.Join(check.problems...))
 	}
@@ -80,8 +84,10 @@ func Load(fsys fs.FS, dir string) (*Task, error) {
 		Submission:        s.Submission,
 		Metrics:           s.Metrics,
 		PublishedBaseline: s.PublishedBaseline,
-		Baseline:          s.Baseline,
-		Reference:         s.Reference,
+		Environment:       s.Environment,
+		Datasets:          s.Datasets,
+		BaselineCommand:   s.BaselineCommand,
+		Limits:            s.Limits,
 		RewardRange:       defaultRange,
 		TrainingTimeout:   s.TrainingTimeout,
 		CommandTimeout:    defaultCommand,
@@ -89,6 +95,8 @@ func Load(fsys fs.FS, dir string) (*Task, error) {
 		Variants:          s.Variants,
 		Grading:           s.Grading,
 		folder:            folder,
+		baseline:          s.Baseline,
+		reference:         s.Reference,
 	}
 	if s.RewardRange != nil {
 		t.RewardRange = *s.RewardRange
@@ -142,14 +150,15 @@ func (c *checker) spec(s *spec) {
 	}
 	c.submission(&s.Submission)
 	c.metrics(s.Metrics)
-	for key, m := range map[string]*Measured{
-		"published_baseline": s.PublishedBaseline, "baseline": s.Baseline, "reference": s.Reference,
-	} {
-		if m != nil {
-			c.scores(key+".scores", m.Scores, s.Metrics)
-		}
+	if s.PublishedBaseline != nil {
+		c.scores("published_baseline.scores", s.PublishedBaseline.Scores, s.Metrics)
 	}
-	c.reward(s)
+	c.measured("", s.Baseline, s.Reference, s.Metrics)
+	for name, v := range s.Variants {
+		c.measured("variants."+name+".", v.Baseline, v.Reference, s.Metrics)
+	}
+	c.reward(s.RewardRange)
+	c.provisions(s)
 	if s.TrainingTimeout == 0 {
 		c.fail("training_timeout", "want a time above 0")
 	}
@@ -189,6 +198,12 @@ func (c *checker) submission(s *Submission) {
 		if f.MaxBytes < 1 {
 			c.fail(key+".max_bytes", "want 1 or more, got %d", f.MaxBytes)
 		}
+		if f.Binary && s.Kind != Program {
+			c.fail(key+".binary", "only files of a program are text without it")
+		}
+	}
+	if len(s.Files) > 0 && !slices.ContainsFunc(s.Files, func(f SubmissionFile) bool { return !f.Optional }) {
+		c.fail("submission.files", "want at least one that is not optional")
 	}
 }
 
@@ -233,17 +248,46 @@ func (c *checker) scores(key string, scores gym.Scores, metrics []Metric) {
 	}
 }
 
-func (c *checker) reward(s *spec) {
-	if r := s.RewardRange; r != nil && (r.Low > 0 || r.High < 1) {
-		c.fail("reward_range", "want a range that has 0 (the baseline) and 1 (the reference) in it, got %g to %g", r.Low, r.High)
+// measured checks a baseline and a reference that belong together.
+func (c *checker) measured(key string, baseline, reference *Measured, metrics []Metric) {
+	for name, m := range map[string]*Measured{"baseline": baseline, "reference": reference} {
+		if m != nil {
+			c.scores(key+name+".scores", m.Scores, metrics)
+		}
 	}
-	if s.Baseline == nil || s.Reference == nil || len(s.Metrics) == 0 {
+	if baseline == nil || reference == nil || len(metrics) == 0 {
 		return
 	}
-	m := s.Metrics[0]
-	base, ref := s.Baseline.Scores[m.Name], s.Reference.Scores[m.Name]
+	m := metrics[0]
+	base, ref := baseline.Scores[m.Name], reference.Scores[m.Name]
 	if !m.Better(ref, base) {
-		c.fail("reference.scores."+m.Name, "want a better value than the baseline's %g (%s), got %g", base, m.Direction, ref)
+		c.fail(key+"reference.scores."+m.Name, "want a better value than the baseline's %g (%s), got %g", base, m.Direction, ref)
+	}
+}
+
+func (c *checker) reward(r *Range) {
+	if r != nil && (r.Low > 0 || r.High < 1) {
+		c.fail("reward_range", "want a range that has 0 (the baseline) and 1 (the reference) in it, got %g to %g", r.Low, r.High)
+	}
+}
+
+// provisions checks the names of what a task is given; whether there is
+// something of that name is seen when it is looked for.
+func (c *checker) provisions(s *spec) {
+	if s.Environment != "" && !idPattern.MatchString(s.Environment) {
+		c.fail("environment", "want the name of an environment, got %q", s.Environment)
+	}
+	for i, id := range s.Datasets {
+		key := fmt.Sprintf("datasets[%d]", i)
+		if !idPattern.MatchString(id) {
+			c.fail(key, "want the id of a data set, got %q", id)
+		}
+		if slices.Contains(s.Datasets[:i], id) {
+			c.fail(key, "%s stands twice", id)
+		}
+	}
+	if strings.Contains(s.BaselineCommand, "\n") {
+		c.fail("baseline_command", "want one line")
 	}
 }
 
@@ -293,7 +337,7 @@ func (m Metric) Check(value float64) error {
 }
 
 // folder checks the files beside task.yaml.
-func (c *checker) folder(folder fs.FS, s *spec) {
+func (c *checker) folder(folder fs.FS) {
 	for _, file := range []string{"README.md", "description.md", "grader/grade.py"} {
 		if info, err := fs.Stat(folder, file); err != nil || !info.Mode().IsRegular() {
 			c.problems = append(c.problems, &strictyaml.Error{File: c.file, Message: "the task has no file " + file})
@@ -301,14 +345,6 @@ func (c *checker) folder(folder fs.FS, s *spec) {
 	}
 	if info, err := fs.Stat(folder, "starter"); err != nil || !info.IsDir() {
 		c.problems = append(c.problems, &strictyaml.Error{File: c.file, Message: "the task has no folder starter"})
-	}
-	if _, err := fs.Stat(folder, "baseline"); err != nil {
-		return
-	}
-	for i, f := range s.Submission.Files {
-		if _, err := fs.Stat(folder, path.Join("baseline", f.Path)); err != nil {
-			c.fail(fmt.Sprintf("submission.files[%d].path", i), "the folder baseline lacks %s", f.Path)
-		}
 	}
 }
 

@@ -81,6 +81,10 @@ type SubmissionFile struct {
 	Path string `yaml:"path"`
 	// MaxBytes bounds its size.
 	MaxBytes int64 `yaml:"max_bytes"`
+	// Binary says of a file of a program that it is no text.
+	Binary bool `yaml:"binary,optional"`
+	// Optional files may be missing.
+	Optional bool `yaml:"optional,optional"`
 }
 
 // Submission is what the agent hands in: exactly these files.
@@ -120,6 +124,10 @@ type Variant struct {
 	Summary string `yaml:"summary"`
 	// Parameters are handed to the grader as they are.
 	Parameters map[string]any `yaml:"parameters,optional"`
+	// Baseline and Reference are those of this variant. Where it has neither,
+	// the task's are taken.
+	Baseline  *Measured `yaml:"baseline,optional"`
+	Reference *Measured `yaml:"reference,optional"`
 }
 
 // Measured is a score with where it comes from.
@@ -195,10 +203,16 @@ type Task struct {
 	Metrics []Metric
 	// PublishedBaseline is the baseline's score in the literature, or nil.
 	PublishedBaseline *Measured
-	// Baseline is our own measurement of the baseline. Reference is a good
-	// score. Both may be nil in tasks that pay no reward.
-	Baseline  *Measured
-	Reference *Measured
+	// Environment names the Python environment of all three worlds; "" means
+	// the Python of the root file system.
+	Environment string
+	// Datasets are shown in the variant that has the name of the task's.
+	Datasets []string
+	// BaselineCommand makes, in a fresh workspace, the submission that the
+	// baseline's score belongs to; "" means that it lies there already.
+	BaselineCommand string
+	// Limits of the agent's sandbox that the task needs.
+	Limits World
 	// RewardRange is what the normalised score is clipped to.
 	RewardRange Range
 	// TrainingTimeout bounds a command of the agent that runs a training
@@ -213,6 +227,8 @@ type Task struct {
 	Digest Digest
 
 	folder fs.FS
+	// baseline and reference of variants that have none of their own.
+	baseline, reference *Measured
 }
 
 // Primary is the metric that ranks.
@@ -227,15 +243,38 @@ func (t *Task) Metric(name string) (Metric, bool) {
 	return t.Metrics[i], true
 }
 
+// Baseline is our own measurement of the baseline in a variant, nil where there
+// is none.
+func (t *Task) Baseline(variant string) *Measured {
+	if v := t.Variants[variant]; v.measured() {
+		return v.Baseline
+	}
+	return t.baseline
+}
+
+// Reference is a good score in a variant, nil where there is none.
+func (t *Task) Reference(variant string) *Measured {
+	if v := t.Variants[variant]; v.measured() {
+		return v.Reference
+	}
+	return t.reference
+}
+
+// measured says that the variant has measurements of its own: those of another
+// variant are then no yardstick.
+func (v Variant) measured() bool { return v.Baseline != nil || v.Reference != nil }
+
 // Normalise turns a score of the primary metric into
 // n = (score − baseline) / (reference − baseline), clipped to the task's reward
-// range: 0 is as good as the baseline, 1 as good as the reference, whatever
-// the direction of the metric. It reports false where the task lacks either.
-func (t *Task) Normalise(score float64) (n float64, ok bool) {
-	if t.Baseline == nil || t.Reference == nil {
+// range: 0 is as good as the variant's baseline, 1 as good as its reference,
+// whatever the direction of the metric. It reports false where either is
+// missing.
+func (t *Task) Normalise(variant string, score float64) (n float64, ok bool) {
+	baseline, reference := t.Baseline(variant), t.Reference(variant)
+	if baseline == nil || reference == nil {
 		return 0, false
 	}
-	base, ref := t.Baseline.Scores[t.Primary().Name], t.Reference.Scores[t.Primary().Name]
+	base, ref := baseline.Scores[t.Primary().Name], reference.Scores[t.Primary().Name]
 	return t.RewardRange.Clip((score - base) / (ref - base)), true
 }
 
@@ -272,18 +311,24 @@ func (t *Task) HasMode(m Mode) bool { return slices.Contains(t.Modes, m) }
 // Starter is what the agent finds in its workspace.
 func (t *Task) Starter() (fs.FS, error) { return t.sub("starter") }
 
-// BaselineFiles is the submission that the baseline score belongs to: the
-// folder baseline/ where there is one, else the starter.
-func (t *Task) BaselineFiles() (fs.FS, error) {
-	if _, err := fs.Stat(t.folder, "baseline"); err == nil {
-		return t.sub("baseline")
-	}
-	return t.Starter()
-}
-
 // GraderFiles is the folder with grade.py. It never enters an agent's or a
 // player's sandbox.
 func (t *Task) GraderFiles() (fs.FS, error) { return t.sub("grader") }
+
+// OwnDatasets is the folder of data sets that come with the task, in whose place
+// those that ship with mlgym are used where it is missing.
+func (t *Task) OwnDatasets() (fs.FS, bool) { return t.own("datasets") }
+
+// OwnEnvironments is the folder of Python environments that come with the task.
+func (t *Task) OwnEnvironments() (fs.FS, bool) { return t.own("environments") }
+
+func (t *Task) own(dir string) (fs.FS, bool) {
+	if info, err := fs.Stat(t.folder, dir); err != nil || !info.IsDir() {
+		return nil, false
+	}
+	sub, err := fs.Sub(t.folder, dir)
+	return sub, err == nil
+}
 
 func (t *Task) sub(dir string) (fs.FS, error) {
 	sub, err := fs.Sub(t.folder, dir)

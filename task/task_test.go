@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"mlgym/gym"
 	"mlgym/task"
 )
 
@@ -102,7 +101,7 @@ func TestLoad(t *testing.T) {
 	if _, err := got.Variant("smal"); err == nil || !strings.Contains(err.Error(), `did you mean "small"`) {
 		t.Errorf("got error %v, want one that names small", err)
 	}
-	starter, err := got.BaselineFiles() // there is no folder baseline
+	starter, err := got.Starter()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,11 +162,6 @@ func TestLoadRefusesFoldersThatLackSomething(t *testing.T) {
 			t.Errorf("without %s: got error %v, want one that names it", name, err)
 		}
 	}
-	files := folder(valid)
-	files["guess/baseline/other.py"] = &fstest.MapFile{Mode: 0o644}
-	if _, err := task.Load(files, "guess"); err == nil || !strings.Contains(err.Error(), "the folder baseline lacks src/guess.py") {
-		t.Errorf("got error %v, want one about the baseline", err)
-	}
 }
 
 func TestDigest(t *testing.T) {
@@ -207,35 +201,40 @@ func TestNormalise(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	down := &task.Task{
-		Metrics:     []task.Metric{{Name: "Time", Direction: task.Minimize}},
-		Baseline:    &task.Measured{Scores: gym.Scores{"Time": 16}},
-		Reference:   &task.Measured{Scores: gym.Scores{"Time": 12}},
-		RewardRange: task.Range{Low: -1, High: 1.5},
+	down, err := task.Load(folder(strings.NewReplacer(
+		"direction: maximize", "direction: minimize", "{Score: 2}", "{Score: 6}", "{Score: 6, Time: 3}", "{Score: 2}",
+		"  small: ", "  own:\n    summary: x\n    baseline: {scores: {Score: 9}, origin: x}\n    reference: {scores: {Score: 5}, origin: x}\n"+
+			"  half:\n    summary: x\n    baseline: {scores: {Score: 9}, origin: x}\n  small: ",
+	).Replace(valid)), "guess")
+	if err != nil {
+		t.Fatal(err)
 	}
 	tests := []struct {
-		name  string
-		task  *task.Task
-		score float64
-		want  float64
+		name    string
+		task    *task.Task
+		variant string
+		score   float64
+		want    float64
 	}{
-		{"the baseline", up, 2, 0},
-		{"the reference", up, 6, 1},
-		{"between", up, 3, 0.25},
-		{"beyond", up, 7, 1.25},
-		{"clipped above", up, 10, 1.5},
-		{"clipped below", up, -100, -1},
-		{"small is good: baseline", down, 16, 0},
-		{"small is good: reference", down, 12, 1},
-		{"small is good: worse", down, 18, -0.5},
+		{"the baseline", up, task.Full, 2, 0},
+		{"the reference", up, task.Full, 6, 1},
+		{"between", up, task.Full, 3, 0.25},
+		{"beyond", up, task.Full, 7, 1.25},
+		{"clipped above", up, task.Full, 10, 1.5},
+		{"clipped below", up, task.Full, -100, -1},
+		{"another variant without its own", up, task.Small, 3, 0.25},
+		{"small is good: baseline", down, task.Full, 6, 0},
+		{"small is good: reference", down, task.Full, 2, 1},
+		{"small is good: worse", down, task.Full, 8, -0.5},
+		{"a variant with its own", down, "own", 7, 0.5},
 	}
 	for _, tt := range tests {
-		if got, ok := tt.task.Normalise(tt.score); !ok || math.Abs(got-tt.want) > 1e-12 {
-			t.Errorf("%s: Normalise(%g) = %g, %v, want %g", tt.name, tt.score, got, ok, tt.want)
+		if got, ok := tt.task.Normalise(tt.variant, tt.score); !ok || math.Abs(got-tt.want) > 1e-12 {
+			t.Errorf("%s: Normalise(%s, %g) = %g, %v, want %g", tt.name, tt.variant, tt.score, got, ok, tt.want)
 		}
 	}
-	down.Reference = nil
-	if got, ok := down.Normalise(12); ok {
+	// The task's reference is no yardstick for a variant's own baseline.
+	if got, ok := down.Normalise("half", 7); ok {
 		t.Errorf("without a reference: got %g, want none", got)
 	}
 }

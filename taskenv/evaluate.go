@@ -67,7 +67,7 @@ func (e *Env) evaluate(ctx context.Context, kind gym.Kind) (gym.Evaluation, erro
 	e.calls.attempts++
 	req := grader.Request{
 		Task: e.cfg.Task, Submission: box.Files(), Kind: kind, Mode: e.cfg.Mode, Variant: e.cfg.Variant,
-		Key: e.cfg.Key(e.calls.seed), Attempt: e.calls.attempts,
+		Key: e.cfg.Key(e.calls.seed), Attempt: e.calls.attempts, Provisions: e.cfg.Provisions,
 	}
 	if e.cfg.Keep != nil {
 		req.LogDir, req.Collected = e.cfg.Keep(kind, e.calls.attempts)
@@ -109,7 +109,7 @@ func (e *Env) report(evaluation gym.Evaluation) string {
 }
 
 func (e *Env) baselineText() string {
-	if m := e.cfg.Task.Baseline; m != nil {
+	if m := e.cfg.Task.Baseline(e.cfg.Variant); m != nil {
 		return scoresText(m.Scores)
 	}
 	return "NA (this task has no baseline)"

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"time"
@@ -45,8 +44,11 @@ type Config struct {
 	Reward  Reward
 	// Key makes the secret of an episode from its seed; see [grader.Request].
 	Key func(seed uint64) []byte
-	// Limits of the agent's sandbox; zero fields are the sandbox's defaults.
+	// Limits of the agent's sandbox; zero fields are the task's, or else the
+	// sandbox's defaults.
 	Limits sandbox.Limits
+	// Provisions are the task's environment and data, in the variant.
+	Provisions grader.Provisions
 	// Root is the agent's root file system, as in [sandbox.Spec].
 	Root string
 	// IdleTimeout ends a command that prints nothing for so long; 0 means an
@@ -131,13 +133,7 @@ func (e *Env) Reset(ctx context.Context, opts gym.ResetOptions) (gym.Observation
 	defer done()
 	e.over, e.best = false, nil
 	e.calls.reset(opts.Seed)
-	box, err := e.cfg.Driver.Create(ctx, sandbox.Spec{
-		Purpose: "agent",
-		Root:    e.cfg.Root,
-		Limits:  e.cfg.Limits,
-		Env:     []string{"MLGYM_TASK=" + string(e.cfg.Task.ID), fmt.Sprintf("MLGYM_SEED=%d", opts.Seed)},
-		OnCall:  e.onCall,
-	})
+	box, err := newSandbox(ctx, e.cfg, opts.Seed, e.onCall)
 	if err != nil {
 		return gym.Observation{}, err
 	}
@@ -148,34 +144,10 @@ func (e *Env) Reset(ctx context.Context, opts gym.ResetOptions) (gym.Observation
 	if closed {
 		return gym.Observation{}, errors.Join(errClosed, e.drop())
 	}
-	if err := e.putStarter(ctx, box); err != nil {
+	if err := putStarter(ctx, e.cfg.Task, box); err != nil {
 		return gym.Observation{}, errors.Join(err, e.drop())
 	}
 	return gym.Observation{Text: statement(e.cfg), StepsLeft: -1, WorkingDir: sandbox.WorkDir}, nil
-}
-
-func (e *Env) putStarter(ctx context.Context, box sandbox.Sandbox) error {
-	starter, err := e.cfg.Task.Starter()
-	if err != nil {
-		return err
-	}
-	r, w := io.Pipe()
-	written := make(chan error, 1)
-	go func() {
-		err := task.WriteTar(w, starter)
-		_ = w.CloseWithError(err) // never fails
-		written <- err
-	}()
-	err = box.Files().Put(ctx, sandbox.WorkDir, r)
-	_ = r.Close() // lets the writer end where Put did not take it all
-	writeErr := <-written
-	if err == nil && writeErr != nil && !errors.Is(writeErr, io.ErrClosedPipe) {
-		err = writeErr
-	}
-	if err != nil {
-		return fmt.Errorf("put the starter files: %w", err)
-	}
-	return nil
 }
 
 // drop closes the sandbox, if there is one.
@@ -321,7 +293,7 @@ func (e *Env) reward(evaluation gym.Evaluation, last bool) float64 {
 	if evaluation.Problem != gym.Scored {
 		return 0
 	}
-	n, ok := e.cfg.Task.Normalise(evaluation.Scores[e.cfg.Task.Primary().Name])
+	n, ok := e.cfg.Task.Normalise(e.cfg.Variant, evaluation.Scores[e.cfg.Task.Primary().Name])
 	if !ok {
 		return 0
 	}

@@ -25,8 +25,8 @@ func statement(cfg Config) string {
 	fmt.Fprintf(&b, "Task: %s\n", t.ID)
 	fmt.Fprintf(&b, "Workspace: %s\n", sandbox.WorkDir)
 	fmt.Fprintf(&b, "Metric: %s (%s)\n", primary.Name, primary.Direction)
-	if t.Baseline != nil {
-		fmt.Fprintf(&b, "Baseline Score: %s\n", scoresText(t.Baseline.Scores))
+	if m := t.Baseline(cfg.Variant); m != nil {
+		fmt.Fprintf(&b, "Baseline Score: %s\n", scoresText(m.Scores))
 	}
 	var files []string
 	for _, f := range t.Submission.Files {

@@ -17,7 +17,7 @@ var (
 )
 
 func TestSubmitsOnceThenStops(t *testing.T) {
-	a := baseline.New()
+	a := baseline.New("")
 	first, err := a.Act(t.Context(), gym.Observation{Text: "Task."})
 	if err != nil || first.Action.Command != "submit" || first.Stop != "" {
 		t.Errorf("first turn %+v, %v; want submit", first, err)
@@ -28,9 +28,22 @@ func TestSubmitsOnceThenStops(t *testing.T) {
 	}
 }
 
+func TestRunsTheCommandFirst(t *testing.T) {
+	a := baseline.New("python baseline.py")
+	for i, want := range []string{"python baseline.py", "submit"} {
+		turn, err := a.Act(t.Context(), gym.Observation{})
+		if err != nil || turn.Action.Command != want || turn.Stop != "" {
+			t.Errorf("turn %d: %+v, %v; want %q", i, turn, err, want)
+		}
+	}
+	if turn, err := a.Act(t.Context(), gym.Observation{}); err != nil || turn.Stop != gym.CauseError {
+		t.Errorf("third turn %+v, %v; want a stop", turn, err)
+	}
+}
+
 func TestResume(t *testing.T) {
 	for turns, want := range map[int]gym.Cause{0: "", 1: gym.CauseError} {
-		a := baseline.New()
+		a := baseline.New("")
 		if err := a.Resume(t.Context(), gym.Observation{}, make([]agent.Turn, turns), nil); err != nil {
 			t.Fatal(err)
 		}
@@ -43,13 +56,13 @@ func TestResume(t *testing.T) {
 func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := baseline.New().Act(ctx, gym.Observation{}); !errors.Is(err, context.Canceled) {
+	if _, err := baseline.New("").Act(ctx, gym.Observation{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error = %v, want context.Canceled", err)
 	}
 }
 
 func ExampleNew() {
-	turn, _ := baseline.New().Act(context.Background(), gym.Observation{Text: "Improve strategy.py."})
+	turn, _ := baseline.New("").Act(context.Background(), gym.Observation{Text: "Improve strategy.py."})
 	fmt.Println(turn.Action.Command)
 	// Output: submit
 }

@@ -1,3 +1,4 @@
-// Package baseline is an agent that submits the starting point as it is. Its
-// score is what every other agent has to beat.
+// Package baseline is an agent that hands in a task's starting point: it runs the
+// command that makes the baseline's submission, where the task has one, and
+// submits. Its score is what every other agent has to beat.
 package baseline

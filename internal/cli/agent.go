@@ -22,6 +22,7 @@ import (
 	modelreplay "mlgym/model/replay"
 	"mlgym/runstore"
 	"mlgym/scaffold"
+	"mlgym/task"
 	"mlgym/tool"
 	"mlgym/trajectory"
 )
@@ -52,11 +53,11 @@ type made struct {
 
 // makeAgent makes the agent that the options ask for. Its errors are the
 // user's to mend, but for those of the replay's record.
-func (a *app) makeAgent(ctx context.Context, o *runOptions, elapsed float64) (made, error) {
+func (a *app) makeAgent(ctx context.Context, o *runOptions, t *task.Task, elapsed float64) (made, error) {
 	nothing := func() error { return nil }
 	switch o.Agent {
 	case "baseline":
-		return made{agent: baseline.New(), close: nothing}, nil
+		return made{agent: baseline.New(t.BaselineCommand), close: nothing}, nil
 	case "demo":
 		return made{agent: demo.New(), close: nothing}, nil
 	case "human":

@@ -83,10 +83,11 @@ func (o *runOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.reward, "reward", string(taskenv.Improvement), "improvement, terminal or none")
 	f.StringVar(&o.sandbox, "sandbox", "bubblewrap", "where the agent works: "+strings.Join(mlgym.DriverNames(), ", "))
 	f.StringVar(&o.root, "root", "", "root file system of the sandbox: a folder; for oci also a tar file or an image; for docker an image")
-	f.Int64Var(&o.memory, "memory-mb", sandbox.DefaultLimits.MemoryBytes>>20, "memory of the sandbox")
-	f.IntVar(&o.processes, "processes", sandbox.DefaultLimits.Processes, "processes in the sandbox")
-	f.Float64Var(&o.cpus, "cpus", sandbox.DefaultLimits.CPUs, "processors' worth of time for the sandbox")
-	f.Int64Var(&o.disk, "disk-mb", sandbox.DefaultLimits.DiskBytes>>20, "size of each writable place in the sandbox")
+	d := sandbox.DefaultLimits
+	f.Int64Var(&o.memory, "memory-mb", 0, fmt.Sprintf("memory of the sandbox; 0 means what the task asks for, else %d", d.MemoryBytes>>20))
+	f.IntVar(&o.processes, "processes", 0, fmt.Sprintf("processes in the sandbox; 0 means what the task asks for, else %d", d.Processes))
+	f.Float64Var(&o.cpus, "cpus", 0, fmt.Sprintf("processors' worth of time for the sandbox; 0 means what the task asks for, else %g", d.CPUs))
+	f.Int64Var(&o.disk, "disk-mb", 0, fmt.Sprintf("size of each writable place in the sandbox; 0 means what the task asks for, else %d", d.DiskBytes>>20))
 	f.StringVar(&o.out, "out", "", "run directory (default runs/TASK/AGENT/TIME-ID)")
 	f.StringVar(&o.resume, "resume", "", "go on with a run that was cut, in its directory")
 	f.StringVar(&o.prices, "prices", "", "YAML file that extends the table of model prices")
@@ -105,8 +106,8 @@ func (o *runOptions) check() error {
 		return usagef("--agent is missing: one of %s; --agent demo needs no key", strings.Join(agentNames, ", "))
 	case o.maxSteps < 0 || o.retries < 0 || o.MaxTokens < 0 || o.CostLimit < 0 || o.tokenLimit < 0 || o.timeLimit < 0:
 		return usagef("a limit is negative")
-	case o.memory <= 0 || o.processes <= 0 || o.cpus <= 0 || o.disk <= 0:
-		return usagef("--memory-mb, --processes, --cpus and --disk-mb must be above 0")
+	case o.memory < 0 || o.processes < 0 || o.cpus < 0 || o.disk < 0:
+		return usagef("--memory-mb, --processes, --cpus and --disk-mb must not be negative")
 	}
 	for _, c := range []struct {
 		flag, got string
@@ -146,25 +147,26 @@ func texts[T ~string](list []T) []string {
 	return out
 }
 
-func (o *runOptions) limits() sandbox.Limits {
+// limits of the agent's sandbox: the user's, else the task's, else the usual.
+func (o *runOptions) limits(t *task.Task) sandbox.Limits {
 	l := sandbox.Limits{MemoryBytes: o.memory << 20, Processes: o.processes, CPUs: o.cpus, DiskBytes: o.disk << 20}
-	return l.WithDefaults()
+	return l.Or(t.Limits.Limits()).WithDefaults()
 }
 
 // manifest describes the run that the options ask for.
-func (o *runOptions) manifest(t *task.Task, secret []byte) (runstore.Manifest, error) {
+func (o *runOptions) manifest(t *task.Task, given mlgym.Provided, secret []byte) (runstore.Manifest, error) {
 	config, err := json.Marshal(o)
 	if err != nil {
 		return runstore.Manifest{}, err
 	}
 	m := runstore.Manifest{
-		MlgymVersion: version(), Task: string(t.ID), TaskVersion: strconv.Itoa(t.Version), TaskDigest: string(t.Digest),
+		MlgymVersion: version(), Task: string(t.ID), TaskVersion: strconv.Itoa(t.Version), TaskDigest: string(t.Digest), Digests: given.Digests,
 		Mode: o.mode, Variant: o.variant, Agent: o.Agent, AgentConfig: config, Model: o.Model, Seed: o.seed,
 		Limits: runstore.Limits{
 			MaxSteps: o.maxSteps, WallSeconds: o.timeLimit.Seconds(), Tokens: o.tokenLimit,
 			ActionSeconds: t.CommandTimeout.Seconds(), TrainingSeconds: t.TrainingTimeout.Seconds(),
 		},
-		Sandbox:       runstore.Sandbox{Driver: o.sandbox, Root: o.root, Limits: o.limits()},
+		Sandbox:       runstore.Sandbox{Driver: o.sandbox, Root: o.root, Limits: o.limits(t)},
 		PrimaryMetric: t.Primary().Name, Direction: runstore.Direction(t.Primary().Direction), Reward: o.reward,
 		Host: runstore.ThisHost(), GraderKey: mlgym.GraderKey(secret, t, o.seed),
 	}
@@ -172,8 +174,8 @@ func (o *runOptions) manifest(t *task.Task, secret []byte) (runstore.Manifest, e
 		m.Limits.CostUSD = o.CostLimit
 		m.Scaffold = o.Scaffold
 	}
-	if t.Baseline != nil {
-		m.Baseline = t.Baseline.Scores
+	if b := t.Baseline(o.variant); b != nil {
+		m.Baseline = b.Scores
 	}
 	return m, nil
 }

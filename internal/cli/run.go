@@ -2,10 +2,10 @@ package cli
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,8 +80,15 @@ func (a *app) run(ctx context.Context, o *runOptions) (err error) {
 	if past != nil && string(t.Digest) != past.Manifest().TaskDigest {
 		return usagef("the task %s has changed since the run began: it cannot go on; start it anew", t.ID)
 	}
+	given, err := a.provide(ctx, t, o.variant, o.quiet)
+	if err != nil {
+		return err
+	}
 	if past == nil {
-		return a.runNew(ctx, o, t)
+		return a.runNew(ctx, o, t, given)
+	}
+	if changed := changedDigest(past.Manifest().Digests, given.Digests); changed != "" {
+		return usagef("%s has changed since the run began: it cannot go on; start it anew", changed)
 	}
 	rec, err := past.Recorded()
 	if err != nil {
@@ -90,17 +97,17 @@ func (a *app) run(ctx context.Context, o *runOptions) (err error) {
 	if err := rec.Resumable(); err != nil {
 		return usagef("%s: %w", o.resume, err)
 	}
-	agent, err := a.makeAgent(ctx, o, rec.Summary.Totals.Seconds)
+	agent, err := a.makeAgent(ctx, o, t, rec.Summary.Totals.Seconds)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, agent.close()) }()
-	return a.episode(ctx, o, t, past, agent, rec)
+	return a.episode(ctx, o, t, given, past, agent, rec)
 }
 
-func (a *app) runNew(ctx context.Context, o *runOptions, t *task.Task) (err error) {
+func (a *app) runNew(ctx context.Context, o *runOptions, t *task.Task, given mlgym.Provided) (err error) {
 	// The agent first: what is wrong with it should not leave a run behind.
-	agent, err := a.makeAgent(ctx, o, 0)
+	agent, err := a.makeAgent(ctx, o, t, 0)
 	if err != nil {
 		return err
 	}
@@ -109,7 +116,7 @@ func (a *app) runNew(ctx context.Context, o *runOptions, t *task.Task) (err erro
 	if err != nil {
 		return err
 	}
-	m, err := o.manifest(t, secret)
+	m, err := o.manifest(t, given, secret)
 	if err != nil {
 		return err
 	}
@@ -123,17 +130,17 @@ func (a *app) runNew(ctx context.Context, o *runOptions, t *task.Task) (err erro
 		return usage(err)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	return a.episode(ctx, o, t, store, agent, nil)
+	return a.episode(ctx, o, t, given, store, agent, nil)
 }
 
 // episode runs the episode and prints its result.
-func (a *app) episode(ctx context.Context, o *runOptions, t *task.Task, store *runstore.Run, agent made, past *trajectory.Recorded) error {
+func (a *app) episode(ctx context.Context, o *runOptions, t *task.Task, given mlgym.Provided, store *runstore.Run, agent made, past *trajectory.Recorded) error {
 	driver, err := mlgym.OpenDriver(o.sandbox)
 	if err != nil {
 		return usage(err)
 	}
 	keeper := &keeper{store: store}
-	env, err := newEnv(t, driver, store.Manifest(), a, keeper.keep)
+	env, err := newEnv(t, given, driver, store.Manifest(), a, keeper.keep)
 	if err != nil {
 		return usage(err)
 	}
@@ -168,11 +175,11 @@ func (a *app) episode(ctx context.Context, o *runOptions, t *task.Task, store *r
 }
 
 // newEnv makes the environment of a run.
-func newEnv(t *task.Task, driver sandbox.Driver, m runstore.Manifest, a *app, keep keepFunc) (*taskenv.Env, error) {
+func newEnv(t *task.Task, given mlgym.Provided, driver sandbox.Driver, m runstore.Manifest, a *app, keep keepFunc) (*taskenv.Env, error) {
 	return taskenv.New(taskenv.Config{
 		Task: t, Driver: driver, Grader: grader.New(driver, grader.Options{Log: a.log}),
 		Mode: task.Mode(m.Mode), Variant: m.Variant, Reward: taskenv.Reward(m.Reward),
-		Limits: m.Sandbox.Limits, Root: m.Sandbox.Root, Keep: keep,
+		Limits: m.Sandbox.Limits, Root: m.Sandbox.Root, Keep: keep, Provisions: given.Provisions,
 		Key: func(uint64) []byte { return m.GraderKey },
 	})
 }
@@ -203,25 +210,36 @@ func (k *keeper) keep(kind gym.Kind, attempt int) (string, func([]grader.File)) 
 	}
 }
 
+// unpack keeps the files of a submission. Those of the agent's models may be
+// large, so they pass through a pipe.
 func unpack(places runstore.Artefacts, files []grader.File) error {
-	var buf bytes.Buffer
-	w := tar.NewWriter(&buf)
 	var total int64
 	for _, f := range files {
-		h := &tar.Header{Name: f.Path, Mode: 0o644, Size: int64(len(f.Data)), Typeflag: tar.TypeReg}
-		if err := w.WriteHeader(h); err != nil {
-			return err
-		}
-		if _, err := w.Write(f.Data); err != nil {
-			return err
-		}
-		total += h.Size
+		total += f.Bytes
 	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	_, err := places.Unpack(&buf, total)
+	r, w := io.Pipe()
+	go func() { _ = w.CloseWithError(writeTar(w, files)) }() // ends when r is read or closed
+	_, err := places.Unpack(r, total)
+	_ = r.Close() // never fails
 	return err
+}
+
+func writeTar(w io.Writer, files []grader.File) error {
+	out := tar.NewWriter(w)
+	for _, f := range files {
+		if err := out.WriteHeader(&tar.Header{Name: f.Path, Mode: 0o644, Size: f.Bytes, Typeflag: tar.TypeReg}); err != nil {
+			return err
+		}
+		content, err := f.Open()
+		if err != nil {
+			return err
+		}
+		_, err = io.CopyN(out, content, f.Bytes)
+		if err = errors.Join(err, content.Close()); err != nil {
+			return err
+		}
+	}
+	return out.Close()
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

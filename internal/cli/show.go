@@ -132,7 +132,14 @@ func (a *app) replay(cmd *cobra.Command, dir, taskName, driverName string) (repo
 	if err != nil {
 		return report, usage(err)
 	}
-	env, err := newEnv(t, driver, m, a, nil)
+	given, err := a.provide(cmd.Context(), t, m.Variant, false)
+	if err != nil {
+		return report, err
+	}
+	if changed := changedDigest(m.Digests, given.Digests); changed != "" {
+		fmt.Fprintf(a.err, "%s has changed since.\n", changed)
+	}
+	env, err := newEnv(t, given, driver, m, a, nil)
 	if err != nil {
 		return report, err
 	}

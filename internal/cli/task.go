@@ -10,11 +10,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"mlgym"
+	"mlgym/dataset"
+	"mlgym/layer"
 	"mlgym/task"
 )
 
 func (a *app) taskCommand() *cobra.Command {
-	return a.group("task", "List and show tasks", "", "  mlgym task list\n  mlgym task show blotto", a.taskListCommand(), a.taskShowCommand())
+	return a.group("task", "List, show, prepare and check tasks", "", "  mlgym task list\n  mlgym task show blotto\n  mlgym task prepare imageClassificationFMnist --variant small",
+		a.taskListCommand(), a.taskShowCommand(), a.taskPrepareCommand(), a.taskCheckCommand())
 }
 
 // findTask finds a task that ships, or loads the folder of the user's own.
@@ -50,22 +53,26 @@ type taskLine struct {
 	Reference map[string]float64 `json:"reference,omitempty"`
 	Variants  []string           `json:"variants"`
 	Modes     []task.Mode        `json:"modes"`
-	Digest    task.Digest        `json:"digest"`
+	// Environment and Datasets are what "task prepare" makes.
+	Environment string      `json:"environment,omitempty"`
+	Datasets    []string    `json:"datasets,omitempty"`
+	Digest      task.Digest `json:"digest"`
 }
 
 func lineOf(t *task.Task) taskLine {
 	line := taskLine{
 		ID: t.ID, Version: t.Version, Name: t.Name, Summary: strings.TrimSpace(t.Summary), Metric: t.Primary().Name,
 		Direction: t.Primary().Direction, Variants: t.VariantNames(), Modes: t.Modes, Digest: t.Digest,
+		Environment: t.Environment, Datasets: t.Datasets,
 	}
-	if t.Baseline != nil {
-		line.Baseline = t.Baseline.Scores
+	if b := t.Baseline(task.Full); b != nil {
+		line.Baseline = b.Scores
 	}
 	if t.PublishedBaseline != nil {
 		line.Published = t.PublishedBaseline.Scores
 	}
-	if t.Reference != nil {
-		line.Reference = t.Reference.Scores
+	if r := t.Reference(task.Full); r != nil {
+		line.Reference = r.Scores
 	}
 	return line
 }
@@ -112,6 +119,13 @@ func number(scores map[string]float64, metric string) string {
 	return fmt.Sprintf("%.4g", v)
 }
 
+func measured(m *task.Measured, metric string) string {
+	if m == nil {
+		return "-"
+	}
+	return number(m.Scores, metric)
+}
+
 func (a *app) taskShowCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -134,9 +148,16 @@ func (a *app) taskShowCommand() *cobra.Command {
 			fmt.Fprintf(a.out, "%s, version %d: %s\n%s\n\n", t.ID, t.Version, t.Name, line.Summary)
 			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 			fmt.Fprintf(w, "metric\t%s (%s)\n", line.Metric, line.Direction)
-			fmt.Fprintf(w, "baseline\t%s (published: %s)\n", number(line.Baseline, line.Metric), number(line.Published, line.Metric))
-			fmt.Fprintf(w, "reference\t%s\n", number(line.Reference, line.Metric))
-			fmt.Fprintf(w, "variants\t%s\n", strings.Join(line.Variants, ", "))
+			fmt.Fprintf(w, "published\tbaseline %s\n", number(line.Published, line.Metric))
+			for _, name := range line.Variants {
+				fmt.Fprintf(w, "%s\tbaseline %s, reference %s: %s\n", name, measured(t.Baseline(name), line.Metric), measured(t.Reference(name), line.Metric), t.Variants[name].Summary)
+			}
+			if t.Environment != "" {
+				fmt.Fprintf(w, "environment\t%s\n", t.Environment)
+			}
+			if len(t.Datasets) > 0 {
+				fmt.Fprintf(w, "data sets\t%s\n", strings.Join(t.Datasets, ", "))
+			}
 			for _, f := range t.Submission.Files {
 				fmt.Fprintf(w, "hands in\t%s (at most %d bytes)\n", f.Path, f.MaxBytes)
 			}
@@ -151,4 +172,64 @@ func (a *app) taskShowCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// preparedTask is what "task prepare --json" prints.
+type preparedTask struct {
+	Task        task.ID            `json:"task"`
+	Variant     string             `json:"variant"`
+	Environment *layer.Layer       `json:"environment,omitempty"`
+	Datasets    []dataset.Prepared `json:"datasets"`
+}
+
+func (a *app) taskPrepareCommand() *cobra.Command {
+	var asJSON, quiet bool
+	var variant string
+	cmd := &cobra.Command{
+		Use: "prepare TASK|FOLDER...", Short: "Build the environment and prepare the data sets of tasks", Args: args(cobra.MinimumNArgs(1)),
+		Long: `prepare makes all that a task needs, once: its Python environment, from a lock file with
+digests, as a read-only layer that all sandboxes share, and its data sets. Afterwards a
+reset installs nothing and needs no network. A run does the same by itself, except for
+downloads of more than 1 GB.`,
+		Example: "  mlgym task prepare imageClassificationFMnist\n  mlgym task prepare titanic rlMetaMazeMisc --variant small",
+		RunE: func(cmd *cobra.Command, names []string) error {
+			all := []preparedTask{}
+			for _, name := range names {
+				t, err := findTask(name)
+				if err != nil {
+					return err
+				}
+				if _, err := t.Variant(variant); err != nil {
+					return usage(err)
+				}
+				given, err := a.prepareTask(cmd.Context(), t, variant, 0, quiet)
+				if err != nil {
+					return err
+				}
+				done := preparedTask{t.ID, variant, given.Environment, given.Data}
+				all = append(all, done)
+				if !asJSON {
+					a.printPreparedTask(done)
+				}
+			}
+			if asJSON {
+				return a.printJSON(all)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&variant, "variant", task.Full, "full or small")
+	cmd.Flags().BoolVar(&quiet, "quiet", false, "no progress on standard error")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (a *app) printPreparedTask(p preparedTask) {
+	fmt.Fprintf(a.out, "%s (%s) is ready\n", p.Task, p.Variant)
+	if l := p.Environment; l != nil {
+		fmt.Fprintf(a.out, "  environment %s: %d packages, %s, built in %.1f s\n", l.Name, l.Packages, dataset.Size(l.Bytes), l.BuildSeconds)
+	}
+	for _, d := range p.Datasets {
+		fmt.Fprintf(a.out, "  data set %s: %d files, %s, from %s, prepared in %.1f s\n", d.ID, d.Files, dataset.Size(d.Bytes), d.Source.Kind, d.Seconds)
+	}
 }

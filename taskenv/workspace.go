@@ -1,0 +1,68 @@
+package taskenv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"mlgym/sandbox"
+	"mlgym/task"
+)
+
+// NewWorkspace returns an agent's sandbox as an episode begins with: the task's
+// environment and data, the starter's files. It is for those who try a task
+// without an episode; nothing answers validate and submit there. The caller
+// closes it.
+func NewWorkspace(ctx context.Context, cfg Config, seed uint64) (sandbox.Sandbox, error) {
+	box, err := newSandbox(ctx, cfg, seed, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := putStarter(ctx, cfg.Task, box); err != nil {
+		return nil, errors.Join(err, box.Close())
+	}
+	return box, nil
+}
+
+// newSandbox makes the sandbox of an agent.
+func newSandbox(ctx context.Context, cfg Config, seed uint64, onCall func(context.Context, sandbox.Call) sandbox.Reply) (sandbox.Sandbox, error) {
+	spec := sandbox.Spec{
+		Purpose: "agent",
+		Root:    cfg.Root,
+		Limits:  cfg.Limits.Or(cfg.Task.Limits.Limits()),
+		Env:     []string{"MLGYM_TASK=" + string(cfg.Task.ID), "MLGYM_VARIANT=" + cfg.Variant, fmt.Sprintf("MLGYM_SEED=%d", seed)},
+		OnCall:  onCall,
+	}
+	cfg.Provisions.ForAgent(&spec, cfg.Mode)
+	return cfg.Driver.Create(ctx, spec)
+}
+
+func putStarter(ctx context.Context, t *task.Task, box sandbox.Sandbox) error {
+	starter, err := t.Starter()
+	if err != nil {
+		return err
+	}
+	if err := PutFiles(ctx, box, starter); err != nil {
+		return fmt.Errorf("put the starter files: %w", err)
+	}
+	return nil
+}
+
+// PutFiles copies a folder into the workspace of a sandbox.
+func PutFiles(ctx context.Context, box sandbox.Sandbox, folder fs.FS) error {
+	r, w := io.Pipe()
+	written := make(chan error, 1)
+	go func() {
+		err := task.WriteTar(w, folder)
+		_ = w.CloseWithError(err) // never fails
+		written <- err
+	}()
+	err := box.Files().Put(ctx, sandbox.WorkDir, r)
+	_ = r.Close() // lets the writer end where Put did not take it all
+	if writeErr := <-written; err == nil && writeErr != nil && !errors.Is(writeErr, io.ErrClosedPipe) {
+		err = writeErr
+	}
+	return err
+}
