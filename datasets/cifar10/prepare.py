@@ -81,7 +81,7 @@ def read_archive(p: Preparation, stream: BinaryIO, files: Mapping[str, int]) -> 
     """
     found: dict[str, bytes] = {}
     try:
-        with tarfile.open(fileobj=stream, mode="r|gz") as archive:
+        with gzip.open(stream) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
             for number, member in enumerate(archive):
                 path = PurePosixPath(member.name)
                 if path.is_absolute() or ".." in path.parts or not (member.isreg() or member.isdir()):
@@ -100,6 +100,7 @@ def read_archive(p: Preparation, stream: BinaryIO, files: Mapping[str, int]) -> 
                 assert content is not None  # it is a regular file
                 found[path.name] = content.read()
                 p.progress(f"reading {path.name}", len(found), len(files) + 1)
+            unpacked.read(MAX_OTHER_BYTES)  # the padding; at the end the checksum is looked at
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         p.refuse(f"the archive is damaged or cut off: {error}")
     if missing := sorted({*files, NAMES_FILE} - found.keys()):
