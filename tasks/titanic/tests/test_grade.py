@@ -7,9 +7,8 @@ import unittest
 from pathlib import Path
 from types import SimpleNamespace
 
-from places import load
-
 from mlgym_grader import Invalid
+from places import load
 
 grader = load("grader", "grade.py")
 
