@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path"
@@ -198,8 +199,13 @@ func (a *attempt) do(ctx context.Context, command string) (sandbox.Result, error
 	return res, err
 }
 
-// grade scores what lies in the workspace.
-func (a *attempt) grade(ctx context.Context, kind gym.Kind) (_ gym.Evaluation, err error) {
+// grade scores what lies in the workspace, as the task says.
+func (a *attempt) grade(ctx context.Context, kind gym.Kind) (gym.Evaluation, error) {
+	return a.gradeAs(ctx, a.check.cfg.Task, kind)
+}
+
+// gradeAs scores what lies in the workspace.
+func (a *attempt) gradeAs(ctx context.Context, t *task.Task, kind gym.Kind) (_ gym.Evaluation, err error) {
 	logs, err := os.MkdirTemp("", "mlgym-check-")
 	if err != nil {
 		return gym.Evaluation{}, err
@@ -207,7 +213,7 @@ func (a *attempt) grade(ctx context.Context, kind gym.Kind) (_ gym.Evaluation, e
 	defer func() { err = errors.Join(err, os.RemoveAll(logs)) }()
 	c := a.check.cfg
 	eval, err := grader.New(c.Driver, grader.Options{Root: c.Root}).Grade(ctx, grader.Request{
-		Task: c.Task, Submission: a.box.Files(), Kind: kind, Mode: task.Hardened, Variant: c.Variant, Key: c.Key, LogDir: logs, Provisions: c.Provisions,
+		Task: t, Submission: a.box.Files(), Kind: kind, Mode: task.Hardened, Variant: c.Variant, Key: c.Key, LogDir: logs, Provisions: c.Provisions,
 	})
 	players, readErr := fs.Glob(os.DirFS(logs), "player-*.log")
 	err = errors.Join(err, readErr)
@@ -284,8 +290,11 @@ func (c *check) submissions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.run(ctx, "null", func(ctx context.Context) (Finding, error) { return c.try(ctx, "null", c.judgeNull) })
-	c.run(ctx, "reference", func(ctx context.Context) (Finding, error) { return c.try(ctx, "reference", c.judgeReference) })
+	quick := c.quick()
+	c.run(ctx, "null", func(ctx context.Context) (Finding, error) { return c.try(ctx, quick, "null", c.judgeNull) })
+	c.run(ctx, "reference", func(ctx context.Context) (Finding, error) {
+		return c.try(ctx, c.cfg.Task, "reference", c.judgeReference)
+	})
 	if c.wanted("cheats") {
 		c.add(Finding{Name: "cheats", OK: len(cheats) >= MinCheats, Detail: fmt.Sprintf("%d cheats, want at least %d", len(cheats), MinCheats)})
 	}
@@ -295,11 +304,25 @@ func (c *check) submissions(ctx context.Context) error {
 		places <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-places }()
-			c.run(ctx, "cheat "+path.Base(name), func(ctx context.Context) (Finding, error) { return c.try(ctx, name, c.judgeCheat) })
+			c.run(ctx, "cheat "+path.Base(name), func(ctx context.Context) (Finding, error) { return c.try(ctx, quick, name, c.judgeCheat) })
 		})
 	}
 	wg.Wait()
 	return nil
+}
+
+// quick is the task with the parameters that cheats are graded with.
+func (c *check) quick() *task.Task {
+	if len(c.spec.CheatParameters) == 0 {
+		return c.cfg.Task
+	}
+	t := *c.cfg.Task
+	t.Variants = maps.Clone(t.Variants)
+	v := t.Variants[c.cfg.Variant]
+	v.Parameters = maps.Clone(v.Parameters)
+	maps.Copy(v.Parameters, c.spec.CheatParameters)
+	t.Variants[c.cfg.Variant] = v
+	return &t
 }
 
 // cheats lists tests/cheats, without the ending of files.
@@ -325,7 +348,7 @@ type judge func(e gym.Evaluation, exitCode int, output string) Finding
 
 // try makes a submission of the tests in a fresh workspace, grades it for
 // submit and judges.
-func (c *check) try(ctx context.Context, name string, judge judge) (f Finding, err error) {
+func (c *check) try(ctx context.Context, t *task.Task, name string, judge judge) (f Finding, err error) {
 	a, err := c.open(ctx)
 	if err != nil {
 		return f, err
@@ -335,7 +358,7 @@ func (c *check) try(ctx context.Context, name string, judge judge) (f Finding, e
 	if err != nil {
 		return f, err
 	}
-	e, err := a.grade(ctx, gym.Submit)
+	e, err := a.gradeAs(ctx, t, gym.Submit)
 	if err != nil {
 		return f, err
 	}

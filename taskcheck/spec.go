@@ -24,8 +24,11 @@ type spec struct {
 	Tolerance float64 `yaml:"tolerance"`
 	// Repeat is how far two gradings of one submission may differ.
 	Repeat float64 `yaml:"repeat"`
+	// CheatParameters take the place of the variant's parameters of the same
+	// names where null and cheats are graded: a smaller grading shows as much.
+	CheatParameters map[string]any `yaml:"cheat_parameters,optional"`
 	// Null says what a submission that did no work gets: invalid or scored.
-	Null string `yaml:"null"`
+	Null string `yaml:"null_outcome"`
 }
 
 func loadSpec(tests fs.FS) (spec, error) {
@@ -46,7 +49,7 @@ func loadSpec(tests fs.FS) (spec, error) {
 		fail("format", "this program reads format %d, not %d", Format, s.Format)
 	}
 	if s.Null != "invalid" && s.Null != "scored" {
-		fail("null", "want invalid or scored, got %q", s.Null)
+		fail("null_outcome", "want invalid or scored, got %q", s.Null)
 	}
 	for key, v := range map[string]float64{"tolerance": s.Tolerance, "repeat": s.Repeat} {
 		if v < 0 || math.IsNaN(v) {
