@@ -156,7 +156,7 @@ def _three(scene: Scene, numbers: Random) -> list[str]:
     return [
         f"a {one} , a {two} and a {three}",
         f"three shapes {back} with a {one} {_place(first, numbers)}",
-        f"there are three shapes and one of them is a {one}",
+        f"a {one} among three shapes",
         f"a {one} {between} a {two} , and a {three}",
         f"a {scene.background} {what} of a {one} with a {two} and a {three}",
         f"a {one} {_place(first, numbers)} next to two other shapes",

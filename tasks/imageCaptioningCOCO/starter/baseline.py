@@ -25,7 +25,7 @@ PAD, START, END, UNKNOWN = range(4)
 class Captioner(nn.Module):
     """Encodes a picture into a vector, and writes words one after the other."""
 
-    def __init__(self, words: int, width: int = 32, embedding: int = 128, hidden: int = 256) -> None:
+    def __init__(self, words: int, hidden: int, width: int = 32) -> None:
         super().__init__()
         blocks, channels = [], 3
         for out in (width, 2 * width, 2 * width, 4 * width):
@@ -33,8 +33,8 @@ class Captioner(nn.Module):
             channels = out
         # A grid of 3 x 3 is left of the picture, so that the words can tell where things are.
         self.encoder = nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(9 * channels, hidden))
-        self.embedding = nn.Embedding(words, embedding, padding_idx=PAD)
-        self.decoder = nn.GRU(embedding + hidden, hidden, batch_first=True)
+        self.embedding = nn.Embedding(words, hidden // 2, padding_idx=PAD)
+        self.decoder = nn.GRU(hidden // 2 + hidden, hidden, batch_first=True)
         self.output = nn.Linear(hidden, words)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
@@ -113,8 +113,9 @@ def main() -> None:
     rows = read_index("train")
     few = len(rows) < 10_000
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=6 if few else 8)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--side", type=int, default=48 if few else 96, help="pixels of a picture")
+    parser.add_argument("--hidden", type=int, default=192 if few else 512, help="width of the recurrent network")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
     parser.add_argument("--rare", type=int, default=5, help="words with fewer occurrences are unknown")
@@ -137,7 +138,7 @@ def main() -> None:
     images = load_images("train", rows, settings.side)
     print(f"{len(rows)} pictures to learn from, {len(vocabulary)} words, on {device}", flush=True)
 
-    model = Captioner(len(vocabulary)).to(device)
+    model = Captioner(len(vocabulary), settings.hidden).to(device)
     train(model, images, captions, settings, device)
 
     texts = caption(model, load_images("train", held_out, settings.side), vocabulary, settings, device)

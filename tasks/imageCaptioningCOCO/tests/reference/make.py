@@ -53,7 +53,7 @@ PATTERNS = {
             "a {0} with a {1} and a {2}",
             "a {0} {r01} a {1} , and a {2}",
             "a {0} {r01} a {1} beside a {2}",
-            "there are three shapes and one of them is a {0}",
+            "a {0} among three shapes",
             "a {0} at the {p0} next to two other shapes",
         )
     ],
