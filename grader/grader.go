@@ -66,6 +66,9 @@ type Request struct {
 	LogDir string
 	// Provisions are the task's environment and data.
 	Provisions Provisions
+	// Used is told what a sandbox of the grading used, "grader" or "player", as
+	// far as it is known, before it is closed. It may be nil.
+	Used func(world string, used sandbox.Usage)
 	// Collected is called with the submission's files once they are read and
 	// checked, before they are graded; their contents can be read until it
 	// returns. It may be nil.

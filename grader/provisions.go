@@ -19,6 +19,9 @@ type Provisions struct {
 	Layer string
 	// Data are the task's data sets, prepared in the variant that is run.
 	Data []dataset.Prepared
+	// GPUs are the numbers of the devices that agent, grader and player see; the
+	// agent waits while it is graded.
+	GPUs []int
 }
 
 // dataName is the folder of the splits, in a grader's home and in an agent's
@@ -44,6 +47,7 @@ func (p Provisions) forGrader(spec *sandbox.Spec) {
 // for each other.
 func (p Provisions) environment(spec *sandbox.Spec) {
 	threads := max(1, int(math.Ceil(spec.Limits.WithDefaults().CPUs)))
+	spec.GPUs = p.GPUs
 	spec.Env = append(spec.Env, fmt.Sprintf("OMP_NUM_THREADS=%d", threads), "OMP_WAIT_POLICY=PASSIVE")
 	if p.Layer == "" {
 		return

@@ -145,6 +145,10 @@ func (s *session) fill(ctx context.Context, collectErr error) error {
 func (s *session) close() error {
 	var problems []error
 	var wg sync.WaitGroup
+	s.used("grader", s.box)
+	for _, p := range s.players {
+		s.used("player", p.box)
+	}
 	boxes := []sandbox.Sandbox{s.box, s.spare}
 	logs := []*logFile{s.log}
 	for _, p := range s.players {
@@ -163,6 +167,19 @@ func (s *session) close() error {
 		problems = append(problems, l.Close())
 	}
 	return errors.Join(problems...)
+}
+
+// used tells what a sandbox used, if anybody wants to know.
+func (s *session) used(world string, box sandbox.Sandbox) {
+	meter, ok := box.(sandbox.Meter)
+	if s.req.Used == nil || !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if used, err := meter.Usage(ctx); err == nil {
+		s.req.Used(world, used)
+	}
 }
 
 // kill breaks off whatever is going on. It may be called from any goroutine
@@ -238,6 +255,7 @@ func (s *session) serve(ctx context.Context, req request, body []byte) (reply, [
 		return reply{OK: true, CPUSeconds: seconds, Metered: metered}, nil, nil
 	case "stop":
 		delete(s.players, req.Player)
+		s.used("player", p.box)
 		if p.submission {
 			s.waited += p.waited
 		}

@@ -51,6 +51,7 @@ type runOptions struct {
 	processes  int
 	cpus       float64
 	disk       int64
+	gpus       []int
 
 	out     string
 	resume  string
@@ -88,6 +89,7 @@ func (o *runOptions) flags(f *pflag.FlagSet) {
 	f.IntVar(&o.processes, "processes", 0, fmt.Sprintf("processes in the sandbox; 0 means what the task asks for, else %d", d.Processes))
 	f.Float64Var(&o.cpus, "cpus", 0, fmt.Sprintf("processors' worth of time for the sandbox; 0 means what the task asks for, else %g", d.CPUs))
 	f.Int64Var(&o.disk, "disk-mb", 0, fmt.Sprintf("size of each writable place in the sandbox; 0 means what the task asks for, else %d", d.DiskBytes>>20))
+	f.IntSliceVar(&o.gpus, "gpus", nil, "numbers of the NVIDIA GPUs that agent and grader see, such as 0,1; none without it")
 	f.StringVar(&o.out, "out", "", "run directory (default runs/TASK/AGENT/TIME-ID)")
 	f.StringVar(&o.resume, "resume", "", "go on with a run that was cut, in its directory")
 	f.StringVar(&o.prices, "prices", "", "YAML file that extends the table of model prices")

@@ -84,6 +84,7 @@ func (a *app) run(ctx context.Context, o *runOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	given.GPUs = o.gpus
 	if past == nil {
 		return a.runNew(ctx, o, t, given)
 	}
