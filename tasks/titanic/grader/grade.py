@@ -23,7 +23,7 @@ def grade(session: Session) -> Result:
     cells = table.by_id(session.submission / FILE, COLUMNS, expected, optional)
     predicted = {key: table.integer(cell, 0, 1, f"{FILE}, PassengerId {key}") for key, cell in cells.items()}
 
-    right = sum(predicted[key] == int(survived) for key, survived in scored.items())
+    right = sum(predicted[key] == int(true) for key, true in scored.items())
     accuracy = right / len(scored)
     error = math.sqrt(accuracy * (1 - accuracy) / len(scored))
     return Result({"accuracy": accuracy}, {"standard_error": error, "rows": len(scored)})
