@@ -37,21 +37,36 @@ func NewProvider(progress Progress) (*Provider, error) {
 	p := &Provider{}
 	p.builder = layer.NewBuilder(layer.Options{Progress: func(e layer.Event) { progress(e.Text, e.Done, e.Total, false) }})
 	var err error
-	p.store, err = dataset.OpenStore("", dataset.Options{
-		Secret: InstallationSecret,
-		Interpreter: func(ctx context.Context, d *dataset.Dataset) (string, error) {
-			lock, err := preparationLock(d)
-			if err != nil {
-				return "", err
-			}
-			built, err := p.builder.Build(ctx, lock)
-			if err != nil {
-				return "", err
-			}
-			return built.PythonPath(), nil
-		},
-	})
+	p.store, err = dataset.OpenStore("", dataset.Options{Secret: InstallationSecret, Interpreter: p.PreparationPython})
 	return p, err
+}
+
+// EnvironmentPython builds one of the environments that ship and returns its
+// interpreter on this machine.
+func (p *Provider) EnvironmentPython(ctx context.Context, name string) (string, error) {
+	lock, err := layer.Find(environments.Files, name)
+	if err != nil {
+		return "", err
+	}
+	return p.python(ctx, lock)
+}
+
+// PreparationPython builds the environment in which a data set is prepared and
+// returns its interpreter on this machine.
+func (p *Provider) PreparationPython(ctx context.Context, d *dataset.Dataset) (string, error) {
+	lock, err := preparationLock(d)
+	if err != nil {
+		return "", err
+	}
+	return p.python(ctx, lock)
+}
+
+func (p *Provider) python(ctx context.Context, lock layer.Lock) (string, error) {
+	built, err := p.builder.Build(ctx, lock)
+	if err != nil {
+		return "", err
+	}
+	return built.PythonPath(), nil
 }
 
 // preparationLock is the environment that a data set's script runs in.

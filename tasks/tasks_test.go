@@ -3,8 +3,6 @@ package tasks_test
 import (
 	"io/fs"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -21,8 +19,8 @@ func TestEveryTaskLoadsEmbeddedAndFromDiskAlike(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := len(embedded.IDs()); got < 4 || got != len(onDisk.IDs()) {
-		t.Fatalf("got %d embedded tasks and %d on disk, want as many, at least 4", got, len(onDisk.IDs()))
+	if got := len(embedded.IDs()); got < 14 || got != len(onDisk.IDs()) {
+		t.Fatalf("got %d embedded tasks and %d on disk, want as many, at least 14", got, len(onDisk.IDs()))
 	}
 	for _, id := range embedded.IDs() {
 		t.Run(string(id), func(t *testing.T) {
@@ -45,12 +43,16 @@ func TestEveryTaskLoadsEmbeddedAndFromDiskAlike(t *testing.T) {
 			if !one.HasMode(task.Hardened) || !one.HasMode(task.Published) {
 				t.Errorf("got modes %v, want both", one.Modes)
 			}
-			for name, m := range map[string]*task.Measured{"baseline": one.Baseline, "reference": one.Reference, "published_baseline": one.PublishedBaseline} {
+			// What cannot be run without data of the user's own may lack a
+			// measurement in full; its README says so.
+			for name, m := range map[string]*task.Measured{
+				"baseline": one.Baseline(task.Small), "reference": one.Reference(task.Small), "published_baseline": one.PublishedBaseline,
+			} {
 				if m == nil || strings.TrimSpace(m.Origin) == "" || strings.Contains(m.Origin, "PENDING") {
 					t.Errorf("%s: got %+v, want scores and where they are from", name, m)
 				}
 			}
-			if n, ok := one.Normalise(one.Baseline.Scores[one.Primary().Name]); !ok || n != 0 {
+			if n, ok := one.Normalise(task.Small, one.Baseline(task.Small).Scores[one.Primary().Name]); !ok || n != 0 {
 				t.Errorf("the baseline is normalised to %g, want 0", n)
 			}
 			starter, err := one.Starter()
@@ -58,8 +60,8 @@ func TestEveryTaskLoadsEmbeddedAndFromDiskAlike(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, f := range one.Submission.Files {
-				if _, err := fs.Stat(starter, f.Path); err != nil {
-					t.Errorf("the starter lacks %s", f.Path)
+				if _, err := fs.Stat(starter, f.Path); err != nil && one.BaselineCommand == "" {
+					t.Errorf("the starter lacks %s, and no command makes it", f.Path)
 				}
 				for _, word := range []string{f.Path, one.Primary().Name, "validate", "submit"} {
 					if !strings.Contains(one.Description, word) {
@@ -74,32 +76,6 @@ func TestEveryTaskLoadsEmbeddedAndFromDiskAlike(t *testing.T) {
 				return err
 			}); err != nil {
 				t.Error(err)
-			}
-		})
-	}
-}
-
-// TestPython runs the Python unit tests of tasks and libraries.
-func TestPython(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skipf("SKIPPED, not tested: %v", err)
-	}
-	folders, err := filepath.Glob("*/tests")
-	if err != nil {
-		t.Fatal(err)
-	}
-	library, err := filepath.Abs("../python")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, folder := range append(folders, "../python/tests") {
-		t.Run(filepath.ToSlash(folder), func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), python, "-B", "-m", "unittest", "discover", "-s", folder)
-			cmd.Env = append(os.Environ(), "PYTHONPATH="+library)
-			out, err := cmd.CombinedOutput()
-			if err != nil || strings.Contains(string(out), "Ran 0 tests") {
-				t.Errorf("%v\n%s", err, out)
 			}
 		})
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"mlgym/internal/cachedir"
 	"mlgym/internal/cli"
 	"mlgym/internal/shim"
 	"mlgym/internal/shim/shimtest"
@@ -39,6 +40,9 @@ func TestScripts(t *testing.T) {
 			e.Setenv(shim.EnvShim, os.Getenv(shim.EnvShim))
 			if ruff, err := shim.Ruff(); err == nil {
 				e.Setenv(shim.EnvRuff, ruff)
+			}
+			if tools, err := cachedir.Dir("tools", "bin"); err == nil {
+				e.Setenv("MLGYM_UV", filepath.Join(tools, "uv")) // a script may choose another cache
 			}
 			e.Setenv("MLGYM_STATE", filepath.Join(e.WorkDir, "state"))
 			return nil
