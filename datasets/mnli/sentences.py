@@ -56,7 +56,7 @@ PLACES = {
 }
 TIMES = ("at noon", "at night", "on monday", "on friday", "last week")
 NUMBERS = ("", "", "two", "three", "four", "five")  # so many or more
-NOISE = 0.04
+NOISE = 0.08
 """The share of the pairs whose label is replaced by another one."""
 
 

@@ -108,7 +108,7 @@ class WeightsTest(unittest.TestCase):
             ("a tensor twice", json.dumps(HEADER).encode()[:-1] + b', "a": {}}', data, "has a key twice"),
             (
                 "a key twice",
-                json.dumps(HEADER).replace('"shape": [4]', '"shape": [4], "shape": [4]').encode(), data, "has a key twice",
+                json.dumps(HEADER).replace('"shape": [4]', '"shape": [4], "shape": [4]').encode(), data, "a key twice",
             ),
             ("metadata of numbers", {**HEADER, "__metadata__": {"a": 1}}, data, "__metadata__ is not an object"),
             ("metadata as a list", {**HEADER, "__metadata__": []}, data, "__metadata__ is not an object"),

@@ -44,11 +44,12 @@ FIXED: dict[str, Any] = {
 }
 
 # Keys that transformers writes and that change nothing in a forward pass of this model in evaluation.
-IGNORED = frozenset(
-    "_name_or_path attention_probs_dropout_prob bos_token_id chunk_size_feed_forward classifier_dropout dtype "
-    "eos_token_id gradient_checkpointing hidden_dropout_prob initializer_range output_attentions output_hidden_states "
-    "return_dict sep_token_id tie_word_embeddings torch_dtype transformers_version use_cache".split()
-)
+IGNORED = frozenset({
+    "_name_or_path", "attention_probs_dropout_prob", "bos_token_id", "chunk_size_feed_forward", "classifier_dropout",
+    "dtype", "eos_token_id", "gradient_checkpointing", "hidden_dropout_prob", "initializer_range", "output_attentions",
+    "output_hidden_states", "return_dict", "sep_token_id", "tie_word_embeddings", "torch_dtype", "transformers_version",
+    "use_cache",
+})  # fmt: skip
 MAY_BE_NULL = frozenset({"architectures", "problem_type"})
 
 

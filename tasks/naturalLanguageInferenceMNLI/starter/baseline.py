@@ -5,6 +5,7 @@ One pass over the pairs with AdamW at a constant rate. As it stands the rate is 
 
 import json
 import time
+from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader
@@ -22,7 +23,7 @@ SEED = 1
 
 def read_pairs(path):
     """Return the pairs of a split: dictionaries with premise, hypothesis, label and genre."""
-    with open(path, encoding="utf-8") as file:
+    with Path(path).open(encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 
 

@@ -1,0 +1,21 @@
+"""Hands in a larger model than is allowed: more layers, each a copy of the first."""
+
+import json
+import os
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+os.makedirs("bert_mnli_model", exist_ok=True)
+config = json.load(open("data/bert/config.json"))
+config |= {"architectures": ["BertForSequenceClassification"], "num_labels": 3}
+weights = load_file("data/bert/model.safetensors")
+draw = np.random.default_rng(1)
+weights["classifier.weight"] = draw.normal(0, 0.02, (3, config["hidden_size"])).astype(np.float32)
+weights["classifier.bias"] = np.zeros(3, np.float32)
+for layer in range(config["num_hidden_layers"], 48):
+    for name in [name for name in weights if name.startswith("bert.encoder.layer.0.")]:
+        weights[name.replace("layer.0.", f"layer.{layer}.")] = weights[name]
+config["num_hidden_layers"] = 48
+json.dump(config, open("bert_mnli_model/config.json", "w"))
+save_file(weights, "bert_mnli_model/model.safetensors")

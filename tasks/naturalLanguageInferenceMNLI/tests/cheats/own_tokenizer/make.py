@@ -1,0 +1,22 @@
+"""Lays a tokenizer of its own beside the model, which turns every text into the same pieces."""
+
+import json
+import os
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+os.makedirs("bert_mnli_model", exist_ok=True)
+config = json.load(open("data/bert/config.json"))
+config |= {"architectures": ["BertForSequenceClassification"], "num_labels": 3}
+weights = load_file("data/bert/model.safetensors")
+draw = np.random.default_rng(1)
+weights["classifier.weight"] = draw.normal(0, 0.02, (3, config["hidden_size"])).astype(np.float32)
+weights["classifier.bias"] = np.zeros(3, np.float32)
+json.dump(config, open("bert_mnli_model/config.json", "w"))
+save_file(weights, "bert_mnli_model/model.safetensors")
+with open("bert_mnli_model/vocab.txt", "w") as file:
+    file.write("\n".join(reversed(open("data/bert/vocab.txt").read().split())) + "\n")
+tokenizer = {"tokenizer_class": "PreTrainedTokenizerFast", "auto_map": {"AutoTokenizer": ["mine.Mine", None]}}
+json.dump(tokenizer, open("bert_mnli_model/tokenizer_config.json", "w"))
+json.dump({"model": {"type": "WordLevel", "vocab": {"[UNK]": 1}}}, open("bert_mnli_model/tokenizer.json", "w"))

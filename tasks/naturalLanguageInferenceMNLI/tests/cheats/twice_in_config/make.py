@@ -1,0 +1,19 @@
+"""States sizes twice in the configuration, small for whoever checks it and huge for whoever builds the model."""
+
+import json
+import os
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+os.makedirs("bert_mnli_model", exist_ok=True)
+config = json.load(open("data/bert/config.json"))
+config |= {"architectures": ["BertForSequenceClassification"], "num_labels": 3}
+weights = load_file("data/bert/model.safetensors")
+draw = np.random.default_rng(1)
+weights["classifier.weight"] = draw.normal(0, 0.02, (3, config["hidden_size"])).astype(np.float32)
+weights["classifier.bias"] = np.zeros(3, np.float32)
+text = json.dumps(config)
+with open("bert_mnli_model/config.json", "w") as file:
+    file.write(text[:-1] + ', "hidden_size": 1048576, "num_labels": 30522}')
+save_file(weights, "bert_mnli_model/model.safetensors")

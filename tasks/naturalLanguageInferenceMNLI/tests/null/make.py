@@ -1,0 +1,3 @@
+"""No work: nothing is handed in."""
+
+print("nothing was done")
