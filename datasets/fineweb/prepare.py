@@ -87,7 +87,7 @@ def small(p: Preparation) -> None:
     """Write the novels as bytes."""
     try:
         texts = rlazy.texts(p.file(f"{LIBRARY}/Rdata.rdx").parent)
-    except (rlazy.Unknown, OSError, ValueError, KeyError) as error:
+    except (rlazy.Unknown, OSError, EOFError, ValueError, LookupError, TypeError) as error:
         p.refuse(f"the novels cannot be read: {error}")
     novels = {}
     for name in (*NOVELS, HIDDEN_NOVEL):

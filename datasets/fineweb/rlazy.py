@@ -90,7 +90,10 @@ def texts(folder: Path) -> dict[str, list[str]]:
     found = {}
     for name, (offset, length) in index["variables"].items():
         packed = data[offset : offset + length]
-        plain = zlib.decompress(packed[4:])
+        try:
+            plain = zlib.decompress(packed[4:])
+        except zlib.error as error:
+            raise Unknown(f"{name}: {error}") from None
         if len(plain) != int.from_bytes(packed[:4], "big"):
             raise Unknown(f"{name} has another length than it says")
         found[name] = _Reader(plain).item()
