@@ -1,16 +1,15 @@
 """Counts the results of a test run and names what was skipped.
 
-Reads the stream of `go test -json` and the JUnit file of pytest. A Go test with
-subtests is not counted itself, unless it failed and none of them did. The last
-line of the output is "N passed, N failed, N skipped"; the exit code is 0 when
-at least one test passed and none failed.
+Reads the stream of `go test -json`. A Go test with subtests is not counted
+itself, unless it failed and none of them did. The last line of the output is
+"N passed, N failed, N skipped"; the exit code is 0 when at least one test passed
+and none failed.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,18 +76,6 @@ def go_reason(output: list[str]) -> str:
     return reason if colon and ".go:" in place else text or "no reason given"
 
 
-def count_pytest(path: Path, counts: Counts) -> None:
-    """Adds the results of a JUnit file of pytest."""
-    for case in ElementTree.parse(path).iter("testcase"):
-        name = f"{case.get('classname')}.{case.get('name')}"
-        if case.find("failure") is not None or case.find("error") is not None:
-            counts.failed.append(name)
-        elif (skip := case.find("skipped")) is not None:
-            counts.skipped.append((name, skip.get("message") or "no reason given"))
-        else:
-            counts.passed += 1
-
-
 def main(arguments: list[str]) -> int:
     """Prints the summary of the files named."""
     counts = Counts()
@@ -96,11 +83,9 @@ def main(arguments: list[str]) -> int:
         path = Path(name)
         if not path.exists():
             counts.failed.append(f"{path.name} was not written: those tests did not run")
-        elif path.suffix == ".json":
+        else:
             with path.open(encoding="utf-8", errors="replace") as stream:
                 count_go(list(stream), counts)
-        else:
-            count_pytest(path, counts)
     for test, reason in counts.skipped:
         print(f"skipped: {test}: {reason}")
     for test in counts.failed:

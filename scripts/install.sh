@@ -79,7 +79,7 @@ need_space() {
 }
 
 # install_python_tools installs the pinned programs of tools/requirements.txt
-# (ruff, uv, pytest) into a virtual environment in the cache.
+# (ruff, uv) into a virtual environment in the cache.
 install_python_tools() {
 	local wanted
 	wanted=$(sha256sum "$repository/tools/requirements.txt" | cut -d' ' -f1)
@@ -87,7 +87,7 @@ install_python_tools() {
 		return
 	fi
 	python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
-	say "installing ruff, uv and pytest into $tools (about 60 MB, once)"
+	say "installing ruff and uv into $tools (about 60 MB, once)"
 	mkdir -p "$MLGYM_CACHE"
 	(
 		flock 9
@@ -96,7 +96,7 @@ install_python_tools() {
 			"$tools/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: --require-hashes \
 				-r "$repository/tools/requirements.txt" >&2 &&
 			echo "$wanted" >"$tools/.installed"
-	) 9>"$MLGYM_CACHE/.tools.lock" || die "pip could not install ruff, uv and pytest into $tools; is the package index reachable (pip config list)?"
+	) 9>"$MLGYM_CACHE/.tools.lock" || die "pip could not install ruff and uv into $tools; is the package index reachable (pip config list)?"
 }
 
 # build_mlgym builds the two programs into bin and puts ruff beside them, where

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs everything that mlgym's tests need on a Debian machine with Go and
 # Python, and runs every check: gofmt, go vet, golangci-lint, the Go tests with
-# the race detector, the Python tests, ruff. What is built lies in the cache
+# the race detector (the tests of our Python among them), ruff. What is built lies in the cache
 # (MLGYM_CACHE), so the first run takes 25 to 45 minutes on two cores, most of
 # it for a language model server (llama.cpp) and gVisor, and a later one about
 # ten.
@@ -91,20 +91,6 @@ go_tests() {
 		-race -shuffle=on -timeout 30m ./...
 }
 
-# Each folder is tested by itself, since modules of the same name live in several.
-python_tests() {
-	local folder bad=0 n=0
-	for folder in python/tests tasks/*/tests; do
-		compgen -G "$folder/test_*.py" >/dev/null || continue
-		n=$((n + 1))
-		echo "$folder"
-		PYTHONPATH=$repository/python PYTHONDONTWRITEBYTECODE=1 "$tools/bin/python" -m pytest -q -p no:cacheprovider \
-			--junit-xml "$results/python-$n.xml" "$folder" || bad=1
-	done
-	[ $n -gt 0 ] || { say "no Python test was found"; return 1; }
-	return $bad
-}
-
 # 1. What has to be there.
 need_go
 need_space 6000
@@ -131,12 +117,11 @@ check gofmt gofmt_check
 check "go vet" go vet ./...
 say "golangci-lint is compiled the first time, which takes two minutes"
 check golangci-lint go tool -modfile=tools/go.mod golangci-lint run ./...
-check "ruff check" "$tools/bin/ruff" check --no-cache python tasks scripts
-check "ruff format" "$tools/bin/ruff" format --no-cache --check python tasks scripts
+check "ruff check" "$tools/bin/ruff" check --no-cache python tasks datasets docs scripts
+check "ruff format" "$tools/bin/ruff" format --no-cache --check python tasks datasets docs scripts
 
 # 4. Tests. Those of Go find ruff, the server and the root file systems in the cache.
 export MLGYM_RUFF=$tools/bin/ruff
-check "python tests" python_tests
 await_builds
 check "go tests" go_tests
 
@@ -144,5 +129,5 @@ say "finished in $(((SECONDS - began) / 60)) minutes"
 for name in "${failed[@]}"; do
 	say "FAILED: $name"
 done
-python3 scripts/count_tests.py "$results/go.json" "$results"/python-*.xml || failed+=(count)
+python3 scripts/count_tests.py "$results/go.json" || failed+=(count)
 [ ${#failed[@]} = 0 ]
