@@ -52,12 +52,15 @@ class Captioner(nn.Module):
         """Write a caption for each picture, always with the likeliest next word."""
         features, state = self.encode(images), None
         word = torch.full((len(images), 1), START, device=images.device)
-        written = []
+        written, ended = [], torch.zeros_like(word, dtype=torch.bool)
         for _ in range(longest):
             scores, state = self(features, word, state)
             scores[:, :, [PAD, START, UNKNOWN]] = -torch.inf
             word = scores.argmax(2)
             written.append(word)
+            ended |= word == END
+            if ended.all():
+                break
         return torch.cat(written, 1)
 
 
@@ -113,7 +116,7 @@ def main() -> None:
     rows = read_index("train")
     few = len(rows) < 10_000
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=8 if few or torch.cuda.is_available() else 3)
     parser.add_argument("--side", type=int, default=48 if few else 96, help="pixels of a picture")
     parser.add_argument("--hidden", type=int, default=192 if few else 512, help="width of the recurrent network")
     parser.add_argument("--batch", type=int, default=64)

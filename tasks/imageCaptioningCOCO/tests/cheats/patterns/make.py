@@ -2,6 +2,14 @@
 
 from captions import read_index, write_submission
 
-TEXTS = (".* .* .* .* .*", "* * * * *", "{caption}", "%s %s %s %s", "=HYPERLINK(1)", "__import__('os')", "$(id) `id` x")
+TEXTS = (
+    ".* a .* .* the .*",
+    "a * * * *",
+    "{caption}",
+    "%s %s %s %s",
+    "=HYPERLINK(1)",
+    "__import__('os')",
+    "$(id) `id` x",
+)
 ids = [row["image_id"] for row in read_index("test")]
 write_submission(ids, [TEXTS[i % len(TEXTS)] for i in range(len(ids))])
