@@ -31,9 +31,24 @@ const dataName = "data"
 // ForAgent adds to a sandbox's specification what an agent sees in a mode.
 func (p Provisions) ForAgent(spec *sandbox.Spec, mode task.Mode) {
 	p.environment(spec)
-	spec.Mounts = append(spec.Mounts, dataset.Mounts(p.Data, path.Join(sandbox.WorkDir, dataName), func(s dataset.Split) bool {
+	spec.Mounts = append(spec.Mounts, dataset.Mounts(p.Data, path.Join(sandbox.WorkDir, dataName), visible(mode))...)
+}
+
+// VisibleSplits lists the folders of data that an agent sees in a mode, relative
+// to its workspace.
+func (p Provisions) VisibleSplits(mode task.Mode) []string {
+	var folders []string
+	for _, m := range dataset.Mounts(p.Data, dataName, visible(mode)) {
+		folders = append(folders, m.Target)
+	}
+	return folders
+}
+
+// visible says of a split whether an agent sees it in a mode.
+func visible(mode task.Mode) func(dataset.Split) bool {
+	return func(s dataset.Split) bool {
 		return s.Agent == dataset.Always || s.Agent == dataset.Published && mode == task.Published
-	})...)
+	}
 }
 
 // forGrader adds what a grader sees: every split.

@@ -36,6 +36,12 @@ func statement(cfg Config) string {
 	if cfg.Variant != task.Full {
 		fmt.Fprintf(&b, "Variant: %s\n", cfg.Variant)
 	}
+	if splits := cfg.Provisions.VisibleSplits(cfg.Mode); len(splits) > 0 {
+		fmt.Fprintf(&b, "Data, read-only: %s\n", strings.Join(splits, ", "))
+	}
+	if cfg.Task.Environment != "" {
+		fmt.Fprintf(&b, "Python environment: %s, already first on PATH; nothing can be installed\n", cfg.Task.Environment)
+	}
 	fmt.Fprintf(&b, "Time for a command: %s; for one that runs python or another training program: %s\n",
 		spoken(t.CommandTimeout), spoken(t.TrainingTimeout))
 	if cfg.Mode == task.Published {
