@@ -133,16 +133,23 @@ def groups(rows: Sequence[Pair]) -> list[list[int]]:
 
 
 def hold_out(rows: Sequence[Pair], count: int, draw: random.Random) -> tuple[list[Pair], list[Pair]]:
-    """Return the rows in two parts that share no premise; the second one has so many rows."""
+    """Return the rows in two parts that share no premise; the second one has so many rows.
+
+    Where whole groups do not make up the number, one is cut, and what is left of it is in neither part.
+    """
     order = groups(rows)
     draw.shuffle(order)
-    taken: set[int] = set()
+    held: list[int] = []
+    rest: list[list[int]] = []
     for group in order:
-        if len(taken) + len(group) <= count:
-            taken.update(group)
-    if len(taken) != count:
-        raise ValueError(f"only {len(taken)} rows could be held out, want {count}")
-    return [row for i, row in enumerate(rows) if i not in taken], [row for i, row in enumerate(rows) if i in taken]
+        if len(held) + len(group) <= count:
+            held += group
+        else:
+            rest.append(group)
+    if short := count - len(held):
+        held += min(rest, key=len)[:short]
+        rest.remove(min(rest, key=len))
+    return [rows[i] for group in rest for i in group], [rows[i] for i in held]
 
 
 def write(p: Preparation, split: str, rows: Sequence[Sequence[str | int]]) -> None:

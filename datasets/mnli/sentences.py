@@ -58,6 +58,7 @@ TIMES = ("at noon", "at night", "on monday", "on friday", "last week")
 NUMBERS = ("", "", "two", "three", "four", "five")  # so many or more
 NOISE = 0.08
 """The share of the pairs whose label is replaced by another one."""
+TRIES = 50
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ class Kind:
     more: int
     where: str
     when: str
+
+    @property
+    def reflexive(self) -> bool:
+        """Whether somebody does it to himself; no sentence says such a thing."""
+        return self.who != "" and self.who == self.what
 
     def within(self, other: Kind) -> bool:
         """Tell whether every event of this kind is one of the other kind."""
@@ -180,24 +186,33 @@ def draw_pair(wanted: int, genre: str, draw: random.Random) -> tuple[str, str]:
     """Return a premise and a hypothesis with the wanted relation.
 
     The hypothesis is drawn first and in the same way for each label, so that it
-    tells nothing about the label by itself.
+    tells next to nothing about the label by itself.
     """
+    happens = draw.random() < 0.5
+    happened = {ENTAILMENT: happens, CONTRADICTION: not happens, NEUTRAL: draw.random() < 0.5}[wanted]
     while True:
-        second, happens = draw_kind(genre, draw), draw.random() < 0.5
-        happened = {ENTAILMENT: happens, CONTRADICTION: not happens, NEUTRAL: draw.random() < 0.5}[wanted]
-        change = draw.random()
-        if wanted == NEUTRAL and change < 0.5:
-            first = different(second, genre, draw)
-            if change < 0.25:
-                first = narrower(first, genre, draw) if draw.random() < 0.5 else wider(first, draw)
-        elif (wanted == NEUTRAL) != happened:
-            first = narrower(second, genre, draw)
-        else:
-            first = wider(second, draw)
-        if label((first, happened), (second, happens)) == wanted:
+        second = draw_kind(genre, draw)
+        for _ in range(TRIES):
+            first = draw_related(second, (wanted == NEUTRAL) != happened, wanted == NEUTRAL, genre, draw)
             texts = write(first, happened, draw), write(second, happens, draw)
-            if texts[0] != texts[1] and "" != first.who != first.what and "" != second.who != second.what:
+            if (
+                label((first, happened), (second, happens)) == wanted
+                and texts[0] != texts[1]
+                and not first.reflexive
+                and not second.reflexive
+            ):
                 return texts
+
+
+def draw_related(kind: Kind, narrow: bool, may_differ: bool, genre: str, draw: random.Random) -> Kind:
+    """Return a kind within this one, or one that this one is within, or perhaps one that is neither."""
+    change = draw.random() if may_differ else 1
+    if change < 0.5:
+        kind = different(kind, genre, draw)
+        if change < 0.25:
+            return kind
+        narrow = change < 0.375
+    return narrower(kind, genre, draw) if narrow else wider(kind, draw)
 
 
 def pairs(count: int, draw: random.Random, taken: set[tuple[str, str]]) -> list[tuple[str, str, int, str]]:

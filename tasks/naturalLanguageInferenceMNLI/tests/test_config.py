@@ -35,8 +35,8 @@ WRITTEN = {
         **BASE, **NAMES, "model_type": "bert", "architectures": ["BertForSequenceClassification"],
         "add_cross_attention": False, "attention_probs_dropout_prob": 0.1, "bos_token_id": None,
         "classifier_dropout": None, "dtype": "float32", "eos_token_id": None, "hidden_dropout_prob": 0.1,
-        "initializer_range": 0.02, "is_decoder": False, "pad_token_id": 0, "tie_word_embeddings": True, "transformers_version": "5.23.0",
-        "use_cache": True,
+        "initializer_range": 0.02, "is_decoder": False, "pad_token_id": 0, "tie_word_embeddings": True,
+        "transformers_version": "5.23.0", "use_cache": True,
     },
     "4": {
         **BASE, **NAMES, "model_type": "bert", "architectures": ["BertForSequenceClassification"],
