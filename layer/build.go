@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -79,7 +78,8 @@ type Event struct {
 	Stage Stage
 	// Package is the one that was begun, with its size, or "".
 	Package string
-	// Done of Total packages are known to be here. uv speaks of the large ones.
+	// Done of Total packages are known to be here (uv speaks of the large ones
+	// only), or as many files are compiled.
 	Done, Total int64
 }
 
@@ -244,7 +244,9 @@ func (w *build) run(ctx context.Context) (Layer, error) {
 	if err != nil {
 		return Layer{}, err
 	}
-	_, uvVersion, _ := strings.Cut(strings.TrimSpace(version.String()), " ")
+	// As in "uv 0.13.9 (x86_64-unknown-linux-gnu)".
+	_, uvVersion, _ := strings.Cut(version.String(), " ")
+	uvVersion, _, _ = strings.Cut(strings.TrimSpace(uvVersion), " ")
 	made := Layer{
 		Name: w.lock.Name, Digest: filepath.Base(w.dir), Bytes: size, BuildSeconds: time.Since(w.began).Seconds(),
 		Python: w.python.version(), Packages: packages, Platform: w.python.ABI, UV: uvVersion, Built: time.Now().UTC().Truncate(time.Second),
@@ -262,13 +264,30 @@ func (w *build) run(ctx context.Context) (Layer, error) {
 // finish compiles the packages, so that no sandbox has to, and asks the
 // environment what it holds.
 func (w *build) finish(ctx context.Context, python string) (packages int, err error) {
-	w.event.Stage, w.event.Package = Compiling, ""
+	files := int64(0)
+	lib := filepath.Join(w.dir, "lib")
+	if err := filepath.WalkDir(lib, func(path string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(path) == ".py" {
+			files++
+		}
+		return err
+	}); err != nil {
+		return 0, err
+	}
+	w.event = Event{Stage: Compiling, Total: files}
 	w.tell()
-	w.tool.line = nil
+	w.tool.line = func(text string) {
+		const step = 250
+		if strings.HasPrefix(text, "Compiling ") {
+			if w.event.Done++; w.event.Done%step == 0 {
+				w.tell()
+			}
+		}
+	}
 	// The files never change, so nothing has to be compared with them later.
 	// Some packages hold files for other versions of Python: those fail.
-	err = w.tool.run(ctx, io.Discard, python, "-I", "-m", "compileall", "-qq", "-j", "0", "--invalidation-mode", "unchecked-hash",
-		"-s", w.dir, "-p", Target, filepath.Join(w.dir, "lib"))
+	err = w.tool.run(ctx, nil, python, "-I", "-u", "-m", "compileall", "-j", "0", "--invalidation-mode", "unchecked-hash", "-s", w.dir, "-p", Target, lib)
+	w.tool.line = nil
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		return 0, err
 	}
@@ -297,7 +316,7 @@ func (w *build) line(text string) {
 	case "Downloaded", "Built":
 		w.event.Done++
 		w.event.Package = ""
-	case "Prepared":
+	case "Prepared": // all that was not here
 		w.event.Stage, w.event.Done, w.event.Package = Installing, w.event.Total, ""
 	default:
 		return
@@ -338,7 +357,7 @@ func settle(dir string) (size int64, err error) {
 			return nil
 		}
 		if want != info.Mode().Perm() {
-			return os.Chmod(path, want)
+			return os.Chmod(path, want) //nolint:gosec // in a folder that only this build writes to
 		}
 		return nil
 	})

@@ -73,6 +73,7 @@ func TestBuild(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o077))
 	var mu sync.Mutex
 	var stages []Stage
+	var last Event
 	b := NewBuilder(Options{Progress: func(e Event) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -82,6 +83,7 @@ func TestBuild(t *testing.T) {
 		if !slices.Contains(stages, e.Stage) {
 			stages = append(stages, e.Stage)
 		}
+		last = e
 	}})
 	if _, ok := b.Lookup(tinyLock()); ok {
 		t.Error("found before it was built")
@@ -92,6 +94,9 @@ func TestBuild(t *testing.T) {
 	}
 	if want := []Stage{Downloading, Installing, Compiling}; !slices.Equal(stages, want) {
 		t.Errorf("got stages %v, want %v", stages, want)
+	}
+	if last.Total == 0 {
+		t.Errorf("the last event %+v counts no files", last)
 	}
 	works := func(l Layer) {
 		t.Helper()
@@ -144,7 +149,11 @@ func TestBuild(t *testing.T) {
 		if err := os.Rename(cache, moved); err != nil {
 			t.Fatal(err)
 		}
-		defer os.Rename(moved, cache) //nolint:errcheck // for the tests that follow
+		defer func() {
+			if err := os.Rename(moved, cache); err != nil {
+				t.Error(err)
+			}
+		}()
 		t.Setenv(cachedir.EnvVar, moved)
 		found, ok := b.Lookup(tinyLock())
 		if !ok || found.Digest != made.Digest || !strings.HasPrefix(found.Dir, moved) {

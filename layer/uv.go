@@ -22,8 +22,8 @@ import (
 // EnvUV names uv, where it is not found by itself.
 const EnvUV = "MLGYM_UV"
 
-// findUV finds uv: the option, the variable, beside this program, on the search
-// path, where scripts/install.sh puts it.
+// findUV finds uv: the option, the variable, beside this program, where
+// scripts/install.sh puts the version that is known to work, the search path.
 func (b *Builder) findUV() (string, error) {
 	if path := cmp.Or(b.opts.UV, os.Getenv(EnvUV)); path != "" {
 		if !isProgram(path) {
@@ -35,13 +35,13 @@ func (b *Builder) findUV() (string, error) {
 	if self, err := os.Executable(); err == nil {
 		places = append(places, filepath.Join(filepath.Dir(self), "uv"))
 	}
+	if dir, err := cachedir.Dir(); err == nil {
+		places = append(places, filepath.Join(dir, "tools", "bin", "uv"))
+	}
+	places = append(places, "/var/cache/mlgym/tools/bin/uv")
 	if path, err := exec.LookPath("uv"); err == nil {
 		places = append(places, path)
 	}
-	if dir, err := cachedir.Dir("tools", "bin"); err == nil {
-		places = append(places, filepath.Join(dir, "uv"))
-	}
-	places = append(places, "/var/cache/mlgym/tools/bin/uv")
 	for _, path := range places {
 		if isProgram(path) {
 			return filepath.Abs(path)
@@ -73,8 +73,11 @@ var passedPrefixes = []string{"UV_INDEX", "UV_DEFAULT_INDEX", "UV_HTTP_", "UV_CO
 
 // pip's variables, which uv does not read, and what it calls them.
 var fromPip = []struct{ pip, uv string }{
-	{"PIP_INDEX_URL", "UV_DEFAULT_INDEX"}, {"PIP_EXTRA_INDEX_URL", "UV_INDEX"}, {"PIP_CERT", "SSL_CERT_FILE"},
-	{"PIP_TRUSTED_HOST", "UV_INSECURE_HOST"}, {"PIP_DEFAULT_TIMEOUT", "UV_HTTP_TIMEOUT"},
+	{"PIP_INDEX_URL", "UV_DEFAULT_INDEX"},
+	{"PIP_EXTRA_INDEX_URL", "UV_INDEX"},
+	{"PIP_CERT", "SSL_CERT_FILE"},
+	{"PIP_TRUSTED_HOST", "UV_INSECURE_HOST"},
+	{"PIP_DEFAULT_TIMEOUT", "UV_HTTP_TIMEOUT"},
 }
 
 // environment is that of uv, made from ours. Temporary files go into tmp.

@@ -87,8 +87,10 @@ func TestGPUDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Device{
-		{filepath.Join(dev, "nvidia1"), "/dev/nvidia1"}, {filepath.Join(dev, "nvidiactl"), "/dev/nvidiactl"},
-		{filepath.Join(dev, "nvidia-uvm"), "/dev/nvidia-uvm"}, {filepath.Join(dev, "nvidia-caps/nvidia-cap1"), "/dev/nvidia-caps/nvidia-cap1"},
+		{filepath.Join(dev, "nvidia1"), "/dev/nvidia1"},
+		{filepath.Join(dev, "nvidiactl"), "/dev/nvidiactl"},
+		{filepath.Join(dev, "nvidia-uvm"), "/dev/nvidia-uvm"},
+		{filepath.Join(dev, "nvidia-caps/nvidia-cap1"), "/dev/nvidia-caps/nvidia-cap1"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("want (-) and got (+) differ:\n%s", diff)

@@ -48,7 +48,7 @@ func (s *suite) environment(t *testing.T) {
 		{"its programs", "mlgymtest-tool", "the tool\n"},
 		{"the sandbox's own commands come before", "command -v open validate", sandbox.ShimDir + "/open\n" + sandbox.ShimDir + "/validate\n"},
 		{"variables for its libraries", "python -c 'import os; print(os.environ[\"OMP_NUM_THREADS\"])'", "3\n"},
-		{"it cannot be written", "touch " + place + "/bin/new 2>&1 | grep -o 'Read-only file system'", "Read-only file system\n"},
+		{"it cannot be written", "touch " + place + "/bin/new 2> /dev/null || echo refused", "refused\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if res := s.run(t, box, c.text); res.Output != c.want {
