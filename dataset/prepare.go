@@ -137,7 +137,7 @@ func (s *Store) Prepare(ctx context.Context, r Request) (_ Prepared, err error) 
 		return Prepared{}, err
 	}
 	p.PreparedAt, p.Seconds = time.Now().UTC().Truncate(time.Second), time.Since(began).Seconds()
-	text, err := json.MarshalIndent(p, "", "  ")
+	text, err := json.MarshalIndent(p, "", "  ") //nolint:gosec // Secret is a digest that tells secrets apart
 	if err != nil {
 		return Prepared{}, err
 	}
@@ -213,10 +213,6 @@ func (s *Store) source(ctx context.Context, r Request, variant Variant, work str
 	}
 	return Provenance{}, "", missing
 }
-
-// scriptRefused is the exit code with which a script says that the source is
-// not what it has to be.
-const scriptRefused = 3
 
 // message is one line of a script's standard output.
 type message struct {

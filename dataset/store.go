@@ -305,7 +305,10 @@ func (s *Store) lock(ctx context.Context, name string, wait func()) (func(), err
 		}
 		return func() { _ = file.Close() }, nil
 	case <-ctx.Done():
-		go func() { <-held; _ = file.Close() }() // frees the lock when it comes
+		go func() { // frees the lock when it comes
+			_ = <-held
+			_ = file.Close()
+		}()
 		return nil, context.Cause(ctx)
 	}
 }

@@ -61,7 +61,7 @@ func (g *Grader) grade(ctx context.Context, req Request) (scores gym.Scores, det
 	}
 	s := &session{grader: g, req: req, log: log, spool: spool, players: map[string]*player{}}
 	defer func() {
-		if closeErr := errors.Join(s.close(), os.RemoveAll(spool)); closeErr != nil {
+		if closeErr := errors.Join(s.close(ctx), os.RemoveAll(spool)); closeErr != nil {
 			// The score is known; what could not be closed is for the log.
 			g.opts.Log.Warn("a grading left something behind", "task", req.Task.ID, "error", closeErr)
 		}

@@ -141,13 +141,14 @@ func (s *session) fill(ctx context.Context, collectErr error) error {
 	return nil
 }
 
-// close ends everything. It is safe after a failed open.
-func (s *session) close() error {
+// close ends everything, also when ctx has ended. It is safe after a failed
+// open.
+func (s *session) close(ctx context.Context) error {
 	var problems []error
 	var wg sync.WaitGroup
-	s.used("grader", s.box)
+	s.used(ctx, "grader", s.box)
 	for _, p := range s.players {
-		s.used("player", p.box)
+		s.used(ctx, "player", p.box)
 	}
 	boxes := []sandbox.Sandbox{s.box, s.spare}
 	logs := []*logFile{s.log}
@@ -170,12 +171,12 @@ func (s *session) close() error {
 }
 
 // used tells what a sandbox used, if anybody wants to know.
-func (s *session) used(world string, box sandbox.Sandbox) {
+func (s *session) used(ctx context.Context, world string, box sandbox.Sandbox) {
 	meter, ok := box.(sandbox.Meter)
 	if s.req.Used == nil || !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if used, err := meter.Usage(ctx); err == nil {
 		s.req.Used(world, used)
@@ -255,7 +256,7 @@ func (s *session) serve(ctx context.Context, req request, body []byte) (reply, [
 		return reply{OK: true, CPUSeconds: seconds, Metered: metered}, nil, nil
 	case "stop":
 		delete(s.players, req.Player)
-		s.used("player", p.box)
+		s.used(ctx, "player", p.box)
 		if p.submission {
 			s.waited += p.waited
 		}

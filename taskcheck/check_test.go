@@ -31,8 +31,7 @@ func newDriver(t testing.TB) sandbox.Driver {
 	t.Helper()
 	driver := bubblewrap.New(bubblewrap.Options{})
 	box, err := driver.Create(t.Context(), sandbox.Spec{Purpose: "probe"})
-	var unavailable *sandbox.UnavailableError
-	if errors.As(err, &unavailable) {
+	if _, ok := errors.AsType[*sandbox.UnavailableError](err); ok {
 		t.Skipf("SKIPPED, not tested: %v", err)
 	}
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/term"
@@ -108,7 +109,7 @@ func counted(done, total int64, bytes bool) string {
 		if bytes {
 			return dataset.Size(n)
 		}
-		return fmt.Sprint(n)
+		return strconv.FormatInt(n, 10)
 	}
 	switch {
 	case total > 0:
