@@ -5,7 +5,8 @@ package environments
 
 import "embed"
 
-// Files has a folder for each environment, with its lock files.
+// Files has a folder for each environment, with its lock files and the list of
+// what is taken away from it.
 //
-//go:embed */requirements*.txt
+//go:embed */requirements*.txt */remove.txt
 var Files embed.FS

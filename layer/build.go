@@ -86,7 +86,11 @@ type Event struct {
 // digest is the name of what a lock gives.
 func digest(l Lock, p interpreter) string {
 	h := sha256.New()
-	for _, part := range [][]byte{[]byte(strconv.Itoa(format)), []byte(p.path), []byte(p.ABI), buildRequirements, l.Requirements} {
+	parts := [][]byte{[]byte(strconv.Itoa(format)), []byte(p.path), []byte(p.ABI), buildRequirements, l.Requirements}
+	for _, path := range l.Remove {
+		parts = append(parts, []byte(path))
+	}
+	for _, part := range parts {
 		// With its length, so that no two lists of parts look alike.
 		_, _ = fmt.Fprintf(h, "%d\n", len(part))
 		_, _ = h.Write(part)
@@ -236,6 +240,9 @@ func (w *build) run(ctx context.Context) (Layer, error) {
 		"--require-hashes", "--require-build-hashes", "--preview-features", "build-dependency-hashes", "--build-constraints", buildPath, lockPath); err != nil {
 		return Layer{}, err
 	}
+	if err := w.remove(); err != nil {
+		return Layer{}, err
+	}
 	packages, err := w.finish(ctx, python)
 	if err != nil {
 		return Layer{}, err
@@ -259,6 +266,26 @@ func (w *build) run(ctx context.Context) (Layer, error) {
 		return Layer{}, err
 	}
 	return made, atomicfile.WriteFile(filepath.Join(w.dir, infoFile), append(text, '\n'), 0o644)
+}
+
+// remove takes away what the lock names. What is not there any more is a fault
+// of the list: a new version of the package may carry it elsewhere.
+func (w *build) remove() error {
+	for _, path := range w.lock.Remove {
+		found, err := filepath.Glob(filepath.Join(w.dir, "lib", "python3*", "site-packages", filepath.FromSlash(path)))
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return fmt.Errorf("%s lists %s, which no package brings", removeFile, path)
+		}
+		for _, name := range found {
+			if err := os.RemoveAll(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // finish compiles the packages, so that no sandbox has to, and asks the

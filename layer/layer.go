@@ -30,6 +30,8 @@ const (
 const (
 	lockFile     = "requirements.txt"
 	lockFileCUDA = "requirements-cuda.txt"
+	// removeFile lists what is taken away, a path a line; it is optional.
+	removeFile = "remove.txt"
 )
 
 // Lock is what a layer is made from.
@@ -38,6 +40,10 @@ type Lock struct {
 	Name string
 	// Requirements are the lines of a requirements file, each with its hashes.
 	Requirements []byte
+	// Remove are folders and files, relative to site-packages, that are taken
+	// away after the installation: data that packages carry for their own tests,
+	// and that answers a task.
+	Remove []string
 }
 
 // Layer is a built environment.
@@ -96,10 +102,14 @@ func Find(fsys fs.FS, name string) (Lock, error) {
 	if !slices.Contains(known, name) {
 		return Lock{}, fmt.Errorf("there is no environment %q%s (known: %s)", name, nearest.Hint(name, known), strings.Join(known, ", "))
 	}
+	remove, err := readRemove(fsys, path.Join(name, removeFile))
+	if err != nil {
+		return Lock{}, fmt.Errorf("environment %s: %w", name, err)
+	}
 	if withCUDA {
 		text, err := fs.ReadFile(fsys, path.Join(name, lockFileCUDA))
 		if err == nil {
-			return Lock{Name: name + " (cuda)", Requirements: text}, nil
+			return Lock{Name: name + " (cuda)", Requirements: text, Remove: remove}, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return Lock{}, fmt.Errorf("environment %s: %w", name, err)
@@ -109,7 +119,30 @@ func Find(fsys fs.FS, name string) (Lock, error) {
 	if err != nil {
 		return Lock{}, fmt.Errorf("environment %s: %w", name, err)
 	}
-	return Lock{Name: name, Requirements: text}, nil
+	return Lock{Name: name, Requirements: text, Remove: remove}, nil
+}
+
+// readRemove reads a list of paths; a file that is not there is an empty one.
+func readRemove(fsys fs.FS, name string) ([]string, error) {
+	text, err := fs.ReadFile(fsys, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for line := range strings.Lines(string(text)) {
+		line, _, _ = strings.Cut(line, "#")
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		if !fs.ValidPath(line) || line == "." {
+			return nil, fmt.Errorf("%s: want paths below site-packages, got %q", name, line)
+		}
+		paths = append(paths, line)
+	}
+	return paths, nil
 }
 
 // Environments returns the names of the environments in a folder, sorted.

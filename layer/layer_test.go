@@ -467,3 +467,49 @@ func TestShippedEnvironmentsAreLocked(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatALockRemovesIsGone(t *testing.T) {
+	cacheOfItsOwn(t)
+	b := NewBuilder(Options{})
+	whole := builds(t, b, tinyLock())
+	less := tinyLock()
+	less.Remove = []string{"iniconfig/_parse.py"}
+	made := builds(t, b, less)
+	if made.Digest == whole.Digest {
+		t.Errorf("both have the digest %s", made.Digest)
+	}
+	name := func(l Layer) string {
+		found, err := filepath.Glob(filepath.Join(l.Dir, "lib", "python3*", "site-packages", "iniconfig", "_parse.py"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(found, " ")
+	}
+	if name(whole) == "" || name(made) != "" {
+		t.Errorf("got %q in the whole one and %q in the other, want it in the whole one only", name(whole), name(made))
+	}
+	less.Remove = []string{"iniconfig/nothing"}
+	if _, err := b.Build(t.Context(), less); err == nil || !strings.Contains(err.Error(), "remove.txt lists iniconfig/nothing") {
+		t.Errorf("got error %v, want one about what is not there", err)
+	}
+}
+
+func TestFindReadsWhatToRemove(t *testing.T) {
+	for _, tt := range []struct {
+		text, want string
+		fails      bool
+	}{
+		{"# a comment\n\na/b  # why\nc\n", "a/b c", false},
+		{"../x\n", "", true},
+		{"/etc\n", "", true},
+		{".\n", "", true},
+	} {
+		lock, err := Find(fstest.MapFS{
+			"x/requirements.txt": {Data: []byte(tiny)},
+			"x/remove.txt":       {Data: []byte(tt.text)},
+		}, "x")
+		if (err != nil) != tt.fails || strings.Join(lock.Remove, " ") != tt.want {
+			t.Errorf("%q: got %v %v, want %q", tt.text, lock.Remove, err, tt.want)
+		}
+	}
+}
