@@ -36,6 +36,17 @@ func TestConformance(t *testing.T) {
 			t.Errorf("got %v, want what to pull", err)
 		}
 	})
+	t.Run("a GPU that is not there", func(t *testing.T) {
+		if _, err := os.Stat("/dev/nvidia0"); err == nil {
+			t.Skip("SKIPPED: this machine has a GPU")
+		}
+		d := docker.New(docker.Options{Host: host, Image: testImage})
+		box, err := d.Create(t.Context(), sandbox.Spec{GPUs: []int{0}})
+		u := (*sandbox.UnavailableError)(nil)
+		if !errors.As(err, &u) || !strings.Contains(u.Fix, "container toolkit") {
+			t.Errorf("got %v, %v; want an UnavailableError that names the toolkit", box, err)
+		}
+	})
 }
 
 func TestNoEngine(t *testing.T) {
