@@ -429,5 +429,64 @@ class HarnessTest(unittest.TestCase):
             self.assertIn(text, str(caught.exception))
 
 
+TASKS = PYTHON.parent / "tasks"
+
+
+class StarterTest(unittest.TestCase):
+    """The starters of the tasks that are graded so."""
+
+    def test_what_is_shared_is_the_same(self) -> None:
+        for name in ("train.py", "evaluate.py"):
+            texts = {path.read_text() for path in TASKS.glob(f"rl*/starter/{name}")}
+            self.assertEqual(len(texts), 1, name)
+
+    def load(self, task: str) -> Any:
+        spec = importlib.util.spec_from_file_location(f"{task}_policy", TASKS / task / "starter" / "policy.py")
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    def act(self, task: str, observations: Any, outputs: list[float], seed: int) -> Any:
+        """Act with a network whose outputs are always the same."""
+        inputs = int(np.prod(observations.shape[1:]))
+        with tempfile.TemporaryDirectory() as name:
+            path = f"{name}/0.npz"
+            arrays = {
+                "actor_w0": np.ones((inputs, 8)),
+                "actor_b0": -np.ones(8),
+                "actor_w1": np.zeros((8, len(outputs))),
+                "actor_b1": np.array(outputs),
+                "critic_w0": np.ones((inputs, 1)),
+            }
+            np.savez(path, **{key: value.astype(np.float32) for key, value in arrays.items()})
+            module = self.load(task)
+            return module.act(module.load(path), observations, seed)
+
+    @unittest.skipUnless(HAS_NUMPY, "SKIPPED, not tested: numpy is not installed")
+    def test_discrete_policies_sample_the_softmax(self) -> None:
+        for task, shape, share in (
+            ("rlMetaMazeMisc", (15,), [0.1, 0.2, 0.3, 0.4]),
+            ("rlBreakoutMinAtar", (10, 10, 4), [0.5, 0.3, 0.2]),
+        ):
+            with self.subTest(task):
+                observations = np.random.default_rng(0).random((4000, *shape), dtype=np.float32)
+                actions = self.act(task, observations, np.log(share).tolist(), seed=5)
+                self.assertEqual((actions.shape, actions.dtype.kind), ((4000,), "i"))
+                found = np.bincount(actions, minlength=len(share)) / len(actions)
+                np.testing.assert_allclose(found, share, atol=0.03)
+                again = self.act(task, observations, np.log(share).tolist(), seed=5)
+                np.testing.assert_array_equal(actions, again)
+                self.assertTrue((actions != self.act(task, observations, np.log(share).tolist(), seed=6)).any())
+
+    @unittest.skipUnless(HAS_NUMPY, "SKIPPED, not tested: numpy is not installed")
+    def test_continuous_policy_samples_the_normal_distribution(self) -> None:
+        observations = np.zeros((4000, 2), dtype=np.float32)
+        actions = self.act("rlMountainCarContinuous", observations, [0.5, 0.0], seed=5)
+        self.assertEqual(actions.shape, (4000,))
+        self.assertAlmostEqual(actions.mean(), 0.5, delta=0.05)
+        self.assertAlmostEqual(actions.std(), math.log(2) + 0.001, delta=0.05)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -1,0 +1,11 @@
+"""Takes an action that does not exist."""
+
+import numpy as np
+
+
+def load(path):
+    return int(open(path).read())
+
+
+def act(policy, observations, seed):
+    return np.full(len(observations), 3)

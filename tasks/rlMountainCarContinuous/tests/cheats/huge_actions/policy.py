@@ -1,0 +1,11 @@
+"""Pushes with an enormous force."""
+
+import numpy as np
+
+
+def load(path):
+    return int(open(path).read())
+
+
+def act(policy, observations, seed):
+    return np.full(len(observations), 1e6)

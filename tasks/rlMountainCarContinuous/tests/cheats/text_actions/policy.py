@@ -1,0 +1,11 @@
+"""Answers with text."""
+
+import numpy as np
+
+
+def load(path):
+    return int(open(path).read())
+
+
+def act(policy, observations, seed):
+    return np.full(len(observations), "-1e999")
