@@ -34,6 +34,7 @@ tool:
 # Machinery without a place of its own.
 internal/atomicfile:
 internal/cachedir:
+internal/hostview:        sandbox
 internal/nearest:
 internal/redact:
 internal/syscallfilter:
@@ -55,7 +56,7 @@ environments:
 
 # Drivers import their contract and the shim.
 sandbox/sandboxtest:      sandbox internal/shim internal/shim/shimtest internal/cachedir
-sandbox/*:                sandbox internal/shim internal/cachedir internal/atomicfile internal/syscallfilter
+sandbox/*:                sandbox internal/shim internal/cachedir internal/atomicfile internal/hostview internal/syscallfilter
 
 # Models: a provider imports the contract, and nothing else imports a provider.
 model/internal/wire:      model

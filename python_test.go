@@ -64,9 +64,13 @@ func TestPython(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		python, err := provider.PreparationPython(t.Context(), d)
-		if err != nil {
-			t.Fatal(err)
+		// The largest of the shared environments, since tests look at what was
+		// prepared with what will read it.
+		python := interpreter(t, provider, "torch")
+		if d.Environment == "" {
+			if python, err = provider.PreparationPython(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
 		}
 		run(filepath.Join("datasets", string(id), "tests"), python)
 	}
