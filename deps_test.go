@@ -34,7 +34,7 @@ tool:
 # Machinery without a place of its own.
 internal/atomicfile:
 internal/cachedir:
-internal/hostview:        sandbox
+internal/hostview:        sandbox internal/cachedir
 internal/nearest:
 internal/redact:
 internal/syscallfilter:
