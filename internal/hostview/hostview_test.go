@@ -44,6 +44,7 @@ func TestHiddenPaths(t *testing.T) {
 		"usr/share/seaborn-data->../lib/elsewhere", "usr/lib/elsewhere/titanic.csv", "usr/share/nltk_data->/srv/nltk", "usr/share/gretl->../../srv/gretl", "srv/gretl/x",
 		"usr/lib/R/library/base/x", "usr/lib/bible.data", "usr/lib/bible.data.conc", "lib->usr/lib", "usr/lib/python3.11/os.py",
 		"usr/lib/python3/dist-packages/sklearn/datasets/data/iris.csv", "usr/lib/python3/dist-packages/sklearn/datasets/base.py",
+		"usr/lib/python3/dist-packages/sklearn/datasets/tests/data/titanic.gz",
 		"usr/share/my cache/x", "var/cache/x")
 	var got []string
 	for _, h := range hiddenBelow(root, append([]string{"/usr/share/my cache", "/var/cache"}, hidden...)) {
@@ -55,7 +56,7 @@ func TestHiddenPaths(t *testing.T) {
 	}
 	want := []string{
 		"/usr/lib/R/", "/usr/lib/bible.data", "/usr/lib/bible.data.conc", "/usr/lib/elsewhere/",
-		"/usr/lib/python3/dist-packages/sklearn/datasets/data/", "/usr/local/", "/usr/share/datasets/", "/usr/share/my cache/",
+		"/usr/lib/python3/dist-packages/sklearn/datasets/data/", "/usr/lib/python3/dist-packages/sklearn/datasets/tests/", "/usr/local/", "/usr/share/datasets/", "/usr/share/my cache/",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("want (-) and got (+) differ:\n%s", diff)

@@ -30,7 +30,8 @@ var hidden = []string{
 	"/usr/share/*dataset*", "/usr/share/seaborn-data", "/usr/share/nltk_data", "/usr/share/gretl", "/usr/share/weka",
 	// R's packages carry many well-known tables and texts.
 	"/usr/lib/R", "/usr/lib64/R", "/usr/share/R",
-	"/usr/lib/python3/dist-packages/sklearn/datasets/data", "/usr/lib/python3/dist-packages/vega_datasets",
+	"/usr/lib/python3/dist-packages/sklearn/datasets/data", "/usr/lib/python3/dist-packages/sklearn/datasets/tests",
+	"/usr/lib/python3/dist-packages/vega_datasets",
 	"/usr/lib/bible.data", "/usr/lib/bible.data.conc",
 }
 
