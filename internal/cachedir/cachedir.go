@@ -23,7 +23,25 @@ func Dir(elem ...string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // sandboxes of other users read it
 		return "", fmt.Errorf("create the cache folder (set %s to choose another place): %w", EnvVar, err)
 	}
-	return dir, nil
+	// Whatever the umask: folders of ours that were made just now or before.
+	for at := dir; ; at = filepath.Dir(at) {
+		if err := open(at); err != nil {
+			return "", fmt.Errorf("open the cache folder to sandboxes (set %s to choose another place): %w", EnvVar, err)
+		}
+		if at == root {
+			return dir, nil
+		}
+	}
+}
+
+// open lets other users enter a folder of ours, which those of sandboxes are.
+func open(dir string) error {
+	const enter = 0o755
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm()&enter == enter {
+		return err
+	}
+	return os.Chmod(dir, info.Mode().Perm()|enter) //nolint:gosec // sandboxes of other users read it
 }
 
 func root() (string, error) {
