@@ -124,6 +124,19 @@ func (e *NotReadyError) Error() string {
 	return fmt.Sprintf("task %s (%s) is not prepared: %v missing; run: mlgym task prepare %s --variant %s", e.Task, e.Variant, e.What, e.Task, e.Variant)
 }
 
+// LargeError says that a data set is a larger download than may be made without
+// being asked for.
+type LargeError struct {
+	Dataset dataset.ID
+	Variant string
+	Bytes   int64
+}
+
+func (e *LargeError) Error() string {
+	return fmt.Sprintf("the data set %s (%s) is a download of %s: run mlgym data prepare %s --variant %s first, or take --variant small",
+		e.Dataset, e.Variant, dataset.Size(e.Bytes), e.Dataset, e.Variant)
+}
+
 // Ready returns what a task is given where all of it is there; else the error
 // is a [*NotReadyError].
 func (p *Provider) Ready(t *task.Task, variant string) (Provided, error) {
@@ -149,8 +162,7 @@ func (p *Provider) Prepare(ctx context.Context, t *task.Task, variant string, ma
 			return dataset.Prepared{}, err
 		}
 		if len(v.Sources) > 0 && maxDownload > 0 && v.Sources[0].DownloadBytes() > maxDownload {
-			return dataset.Prepared{}, fmt.Errorf("the data set %s (%s) is a download of %s: run mlgym data prepare %s --variant %s first, or take --variant small",
-				d.ID, variant, dataset.Size(v.Sources[0].DownloadBytes()), d.ID, variant)
+			return dataset.Prepared{}, &LargeError{d.ID, variant, v.Sources[0].DownloadBytes()}
 		}
 		return p.store.Prepare(ctx, dataset.Request{Dataset: d, Variant: variant, Progress: func(e dataset.Event) {
 			if progress != nil {

@@ -10,7 +10,9 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -126,6 +128,18 @@ func again(err error) bool {
 	return errors.As(err, &t)
 }
 
+// unreachable says in few words why a server gave no answer. A name that is not
+// known will not be known in a moment either: there is no network, most often.
+func unreachable(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+		return fmt.Errorf("the host %s is not known here: is there a network?", dns.Name)
+	}
+	return transientError{err}
+}
+
 // transfer fetches what is still missing of a file.
 func (s *Store) transfer(ctx context.Context, r remote, part string, tell func(Event)) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -157,7 +171,7 @@ func (s *Store) transfer(ctx context.Context, r remote, part string, tell func(E
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
-		return transientError{err}
+		return unreachable(err)
 	}
 	defer resp.Body.Close()
 	total := int64(0)

@@ -228,6 +228,20 @@ func TestTheNextSourceIsTaken(t *testing.T) {
 	}
 }
 
+func TestAnUnknownHostIsNotAskedAgain(t *testing.T) {
+	store, _ := open(t, nil)
+	var told []string
+	_, err := store.Prepare(t.Context(), dataset.Request{
+		Dataset: fromURL(t, "http://nowhere.invalid", ""), Variant: "full", Progress: func(e dataset.Event) { told = append(told, e.Text) },
+	})
+	if err == nil || !strings.Contains(err.Error(), "the host nowhere.invalid is not known here") {
+		t.Errorf("got error %v, want that the host is not known", err)
+	}
+	if strings.Contains(strings.Join(told, "\n"), "trying again") {
+		t.Errorf("got the progress %q, want no second try", told)
+	}
+}
+
 func TestNoSpaceIsSaidBeforeTheWork(t *testing.T) {
 	files := folder("", "")
 	files["letters/dataset.yaml"].Data = []byte(strings.ReplaceAll(string(files["letters/dataset.yaml"].Data), "bytes: 1000", "bytes: 9000000000000000"))

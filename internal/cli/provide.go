@@ -47,7 +47,8 @@ func unprepared(err error) error {
 	var refused *dataset.RefusedError
 	var missing *dataset.MissingError
 	var unknown *dataset.UnknownError
-	if errors.As(err, &refused) || errors.As(err, &missing) || errors.As(err, &unknown) {
+	var large *mlgym.LargeError
+	if errors.As(err, &refused) || errors.As(err, &missing) || errors.As(err, &unknown) || errors.As(err, &large) {
 		return usage(err)
 	}
 	return err
