@@ -306,7 +306,7 @@ func (s *Store) lock(ctx context.Context, name string, wait func()) (func(), err
 		return func() { _ = file.Close() }, nil
 	case <-ctx.Done():
 		go func() { // frees the lock when it comes
-			_ = <-held
+			<-held
 			_ = file.Close()
 		}()
 		return nil, context.Cause(ctx)

@@ -111,7 +111,7 @@ their bytes are those of downloads that are kept beside them: --downloads frees 
 }
 
 func (a *app) removeEnvironments(ctx context.Context, given []string, old bool) error {
-	built, err := builtEnvironments()
+	built, err := builtEnvironments() //nolint:contextcheck // looking for a layer takes no time
 	if err != nil {
 		return err
 	}
