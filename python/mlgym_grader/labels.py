@@ -9,9 +9,8 @@ and nothing else is asked for.
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from mlgym_grader import table
@@ -22,19 +21,11 @@ FILE = "submission.csv"
 
 
 def truth(path: Path) -> dict[str, int]:
-    """Return the true label by id. The file is ours: a mistake in it is no agent's."""
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.reader(file)
-        if (header := next(reader, None)) != list(COLUMNS):
-            raise ValueError(f"{path} begins with {header}, want {COLUMNS}")
-        rows = [(key, int(label)) for key, label in reader]
-    labels = dict(rows)
-    if not labels or len(labels) != len(rows):
-        raise ValueError(f"{path} has {len(rows)} rows and {len(labels)} ids, want as many, and some")
-    return labels
+    """Return the true label by id."""
+    return {key: int(label) for key, label in table.truth(path, COLUMNS).items()}
 
 
-def predictions(path: Path, classes: int, expected: Mapping[str, int], optional: Mapping[str, int]) -> dict[str, int]:
+def predictions(path: Path, classes: int, expected: Collection[str], optional: Collection[str]) -> dict[str, int]:
     """Return the predicted label by id: an integer from 0 to classes-1 for every expected id."""
     cells = table.by_id(path, COLUMNS, expected, optional)
     return {key: table.integer(cell, 0, classes - 1, f"{path.name}, id {key}") for key, cell in cells.items()}
@@ -53,11 +44,7 @@ def grade(session: Session, classes: int) -> Result:
     """Score a file of predicted labels by accuracy."""
     validation = truth(session.data / "validation_labels" / "labels.csv")
     test = truth(session.data / "test_labels" / "labels.csv")
-    if session.mode == "published":
-        scored, expected, optional = test, test, validation
-    else:
-        scored = validation if session.kind == "validate" else test
-        expected, optional = {**validation, **test}, {}
+    scored, expected, optional = table.asked(session, validation, test)
     predicted = predictions(session.submission / FILE, classes, expected, optional)
     share, error = accuracy(predicted, scored)
     return Result({"accuracy": share}, {"standard_error": error, "rows": len(scored)})
