@@ -54,7 +54,7 @@ func (p *Provider) EnvironmentPython(ctx context.Context, name string) (string, 
 // PreparationPython builds the environment in which a data set is prepared and
 // returns its interpreter on this machine.
 func (p *Provider) PreparationPython(ctx context.Context, d *dataset.Dataset) (string, error) {
-	lock, err := preparationLock(d)
+	lock, err := PreparationLock(d)
 	if err != nil {
 		return "", err
 	}
@@ -69,8 +69,8 @@ func (p *Provider) python(ctx context.Context, lock layer.Lock) (string, error) 
 	return built.PythonPath(), nil
 }
 
-// preparationLock is the environment that a data set's script runs in.
-func preparationLock(d *dataset.Dataset) (layer.Lock, error) {
+// PreparationLock is the environment that a data set's script runs in.
+func PreparationLock(d *dataset.Dataset) (layer.Lock, error) {
 	if d.Environment != "" {
 		return layer.Find(environments.Files, d.Environment)
 	}

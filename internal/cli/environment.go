@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mlgym"
 	"mlgym/dataset"
 	"mlgym/environments"
 	"mlgym/internal/nearest"
@@ -36,17 +37,13 @@ func builtEnvironments() ([]builtEnvironment, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := layer.Environments(environments.Files)
+	locks, err := shippedLocks()
 	if err != nil {
 		return nil, err
 	}
 	builder := layer.NewBuilder(layer.Options{})
 	current := map[string]bool{}
-	for _, name := range names {
-		lock, err := layer.Find(environments.Files, name)
-		if err != nil {
-			return nil, err
-		}
+	for _, lock := range locks {
 		if l, ok := builder.Lookup(lock); ok {
 			current[l.Digest] = true
 		}
@@ -56,6 +53,36 @@ func builtEnvironments() ([]builtEnvironment, error) {
 		built = append(built, builtEnvironment{l, current[l.Digest]})
 	}
 	return built, nil
+}
+
+// shippedLocks are the environments of the tasks, and those that the data sets
+// are prepared in.
+func shippedLocks() ([]layer.Lock, error) {
+	names, err := layer.Environments(environments.Files)
+	if err != nil {
+		return nil, err
+	}
+	var locks []layer.Lock
+	for _, name := range names {
+		lock, err := layer.Find(environments.Files, name)
+		if err != nil {
+			return nil, err
+		}
+		locks = append(locks, lock)
+	}
+	catalog := mlgym.Datasets()
+	for _, id := range catalog.IDs() {
+		d, err := catalog.Find(id)
+		if err != nil {
+			return nil, err
+		}
+		lock, err := mlgym.PreparationLock(d)
+		if err != nil {
+			return nil, err
+		}
+		locks = append(locks, lock)
+	}
+	return locks, nil
 }
 
 func (a *app) environmentListCommand() *cobra.Command {
@@ -92,7 +119,7 @@ func (a *app) environmentRemoveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "remove [NAME|DIGEST...]", Short: "Remove environments; the next run builds what it needs", Args: args(cobra.ArbitraryArgs),
 		Long: `remove takes environments by name or digest. With --old it takes those that belong to no
-lock file that ships: of older versions, of data sets, and of tasks of your own. Most of
+lock file that ships: of older versions, and of tasks of your own. Most of
 their bytes are those of downloads that are kept beside them: --downloads frees these.`,
 		Example: "  mlgym environment remove torch\n  mlgym environment remove --old",
 		RunE: func(cmd *cobra.Command, given []string) error {
