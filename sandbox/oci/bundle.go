@@ -160,7 +160,9 @@ func (d *Driver) bundle(dir string, wanted sandbox.Spec, who identity, binds []s
 			ReadonlyPaths:     []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"},
 		},
 	}
-	if d.opts.Runtime != Runsc {
+	if d.opts.Runtime == Runsc {
+		spec.Linux.Seccomp = syscallfilter.ProfileForGVisor()
+	} else {
 		spec.Linux.Namespaces = append(spec.Linux.Namespaces, specs.LinuxNamespace{Type: specs.CgroupNamespace})
 	}
 	if !d.asRoot && d.opts.Runtime != Runsc {

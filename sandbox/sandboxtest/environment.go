@@ -48,6 +48,8 @@ func (s *suite) environment(t *testing.T) {
 		{"its programs", "mlgymtest-tool", "the tool\n"},
 		{"the sandbox's own commands come before", "command -v open validate", sandbox.ShimDir + "/open\n" + sandbox.ShimDir + "/validate\n"},
 		{"variables for its libraries", "python -c 'import os; print(os.environ[\"OMP_NUM_THREADS\"])'", "3\n"},
+		// Numeric libraries start threads when they are loaded.
+		{"threads", "python -c 'import threading as t; s = []; x = [t.Thread(target=s.append, args=(i,)) for i in range(8)]; [y.start() for y in x]; [y.join() for y in x]; print(len(s))'", "8\n"},
 		{"it cannot be written", "touch " + place + "/bin/new 2> /dev/null || echo refused", "refused\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
