@@ -88,7 +88,7 @@ gofmt_check() {
 go_tests() {
 	# standard-quiet prints what go test prints, and the output of what failed.
 	go tool -modfile=tools/go.mod gotestsum --format standard-quiet --jsonfile "$results/go.json" -- \
-		-race -shuffle=on -timeout 30m ./...
+		-race -shuffle=on -timeout 60m ./...
 }
 
 # 1. What has to be there.
