@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs everything that mlgym's tests need on a Debian machine with Go and
 # Python, and runs every check: gofmt, go vet, golangci-lint, the Go tests with
-# the race detector (the tests of our Python among them), ruff. What is built lies in the cache
-# (MLGYM_CACHE), so the first run takes 25 to 45 minutes on two cores, most of
-# it for a language model server (llama.cpp) and gVisor, and a later one about
-# ten.
+# the race detector (those of our Python and the check of every task among them),
+# ruff. What is built lies in the cache (MLGYM_CACHE), so the first run takes 40 to
+# 60 minutes on two cores, much of it for a language model server (llama.cpp),
+# gVisor and the tasks' Python environments, and a later one about half an hour.
 #
 #   scripts/test.sh            everything
 #   scripts/test.sh --quick    without building llama.cpp, gVisor and root file
@@ -20,7 +20,7 @@ quick=no
 for flag in "$@"; do
 	case $flag in
 	--quick) quick=yes ;;
-	-h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
+	-h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
 	*) say "unknown flag $flag (known: --quick)"; exit 2 ;;
 	esac
 done
@@ -93,7 +93,7 @@ go_tests() {
 
 # 1. What has to be there.
 need_go
-need_space 6000
+need_space 16000
 install_packages git git bwrap bubblewrap crun crun runc runc dockerd docker.io debootstrap debootstrap \
 	python3 python3 cmake cmake g++ g++ make make flock util-linux
 mkdir -p "$MLGYM_CACHE/log"
