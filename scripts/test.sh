@@ -20,7 +20,7 @@ quick=no
 for flag in "$@"; do
 	case $flag in
 	--quick) quick=yes ;;
-	-h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
+	-h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
 	*) say "unknown flag $flag (known: --quick)"; exit 2 ;;
 	esac
 done
