@@ -2,18 +2,15 @@ package grader_test
 
 import (
 	"math"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	"mlgym/grader"
 	"mlgym/gym"
 	"mlgym/task"
 )
 
-// shipped says of each task that ships what honest play gives.
+// shipped says of tasks that need no environment what honest play gives. What
+// cheats get is tried by package taskcheck, for every task.
 var shipped = []struct {
 	id   task.ID
 	file string
@@ -21,15 +18,11 @@ var shipped = []struct {
 	// in the variant full for games (seconds), in small for 3SATTime.
 	variant   string
 	tolerance float64
-	// best is what honest play reaches; cheat is the variant cheats are tried
-	// in, and slack what chance adds there (five standard errors).
-	best, slack float64
 }{
-	{"battleOfSexes", "strategy.py", task.Full, 0.015, 1.44, 0.06},
-	{"prisonersDilemma", "strategy.py", task.Full, 0.025, 2.6251, 0.12},
-	{"blotto", "strategy.py", task.Full, 0.012, 0.2465, 0.07},
-	// The time is a measurement; its bound is where the alarm is.
-	{"3SATTime", "heuristic.py", task.Small, 3, 5.5, 0},
+	{"battleOfSexes", "strategy.py", task.Full, 0.015},
+	{"prisonersDilemma", "strategy.py", task.Full, 0.025},
+	{"blotto", "strategy.py", task.Full, 0.012},
+	{"3SATTime", "heuristic.py", task.Small, 3},
 }
 
 func TestBaselineAndReferenceScoreAsTheyShould(t *testing.T) {
@@ -64,86 +57,6 @@ func TestBaselineAndReferenceScoreAsTheyShould(t *testing.T) {
 				t.Errorf("the reference's score %v is marked as suspicious", reference.Scores)
 			}
 		})
-	}
-}
-
-func TestPlayersThatDoNothingHaveNoScore(t *testing.T) {
-	driver := newDriver(t)
-	for _, tt := range shipped {
-		t.Run(string(tt.id), func(t *testing.T) {
-			box := newAgent(t, driver)
-			put(t, box, map[string]string{tt.file: read(t, string(tt.id), "tests", "null.py")})
-			got := grade(t, driver, grader.Request{Task: find(t, tt.id), Submission: box.Files(), Variant: task.Small})
-			if got.Problem != gym.Invalid || got.Scores != nil || got.Message == "" {
-				t.Errorf("got %+v, want no score, a problem and a message", got)
-			}
-		})
-	}
-}
-
-func TestCheatsGainNothing(t *testing.T) {
-	driver := newDriver(t)
-	for _, tt := range shipped {
-		what := find(t, tt.id)
-		what.Grading.Player.AnswerTimeout = 3 * time.Second // for those that stall
-		if tt.id == "3SATTime" {
-			what.Variants[task.Small].Parameters["formulas"] = 400
-		}
-		cheats, err := filepath.Glob(filepath.Join("..", "tasks", string(tt.id), "tests", "cheats", "*.py"))
-		if err != nil || len(cheats) < 8 {
-			t.Fatalf("%s: got %d cheats (%v), want at least 8", tt.id, len(cheats), err)
-		}
-		for _, path := range cheats {
-			t.Run(string(tt.id)+"/"+strings.TrimSuffix(filepath.Base(path), ".py"), func(t *testing.T) {
-				text, err := os.ReadFile(path)
-				if err != nil {
-					t.Fatal(err)
-				}
-				logs := t.TempDir()
-				box := newAgent(t, driver)
-				put(t, box, map[string]string{tt.file: string(text)})
-				got, err := grader.New(driver, grader.Options{}).Grade(t.Context(), grader.Request{
-					Task: what, Submission: box.Files(), Kind: gym.Submit, Variant: task.Small, Key: key, LogDir: logs,
-				})
-				if err != nil {
-					showLogs(t, logs)
-					t.Fatalf("an error, which says that it was our fault: %v", err)
-				}
-				m := what.Primary()
-				limit := tt.best + tt.slack
-				if m.Direction == task.Minimize {
-					limit = tt.best - tt.slack
-				}
-				switch {
-				case got.Problem == gym.Scored && m.Better(got.Scores[m.Name], limit):
-					t.Errorf("got %v, honest play reaches %v", got.Scores, tt.best)
-				case got.Problem != gym.Scored && (got.Scores != nil || got.Message == ""):
-					t.Errorf("got %+v, want no score and a message", got)
-				}
-				t.Logf("%v %s %s", got.Scores, got.Problem, got.Message)
-				assertNothingFound(t, logs)
-			})
-		}
-	}
-}
-
-// assertNothingFound reads what the searching cheats print.
-func assertNothingFound(t *testing.T, logs string) {
-	t.Helper()
-	players, err := filepath.Glob(filepath.Join(logs, "player-*.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range players {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(text)) {
-			if strings.HasPrefix(line, "found: ") && line != "found: nothing\n" {
-				t.Errorf("%s: %s", filepath.Base(path), line)
-			}
-		}
 	}
 }
 
