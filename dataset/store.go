@@ -306,8 +306,7 @@ func (s *Store) lock(ctx context.Context, name string, wait func()) (func(), err
 		return func() { _ = file.Close() }, nil
 	case <-ctx.Done():
 		go func() { // frees the lock when it comes
-			<-held
-			_ = file.Close()
+			_ = errors.Join(<-held, file.Close()) // nobody waits for it any more
 		}()
 		return nil, context.Cause(ctx)
 	}
