@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"mlgym/internal/nearest"
+	"mlgym/internal/strictyaml"
 )
 
 // ID names a data set, such as "fashionMnist".
@@ -32,7 +33,7 @@ const (
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (v *Visibility) UnmarshalText(text []byte) error {
-	return choose(v, text, Always, Published, Never)
+	return strictyaml.OneOf(v, text, Always, Published, Never)
 }
 
 // Split is one folder of a prepared data set.
@@ -66,7 +67,7 @@ const (
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (k *Kind) UnmarshalText(text []byte) error {
-	return choose(k, text, URL, HuggingFace, Debian, Packages, Generated, User)
+	return strictyaml.OneOf(k, text, URL, HuggingFace, Debian, Packages, Generated, User)
 }
 
 // SourceFile is one file to be fetched.
@@ -152,19 +153,6 @@ func (d *Dataset) Variant(name string) (Variant, error) {
 
 // VariantNames lists the variants, sorted.
 func (d *Dataset) VariantNames() []string { return slices.Sorted(maps.Keys(d.Variants)) }
-
-// choose sets dst to the one of the values that text names.
-func choose[T ~string](dst *T, text []byte, values ...T) error {
-	known := make([]string, 0, len(values))
-	for _, v := range values {
-		if string(v) == string(text) {
-			*dst = v
-			return nil
-		}
-		known = append(known, string(v))
-	}
-	return fmt.Errorf("want one of %s, got %q%s", strings.Join(known, ", "), text, nearest.Hint(string(text), known))
-}
 
 // Requirements is the lock file of the preparation's own environment.
 func (d *Dataset) Requirements() ([]byte, error) { return fs.ReadFile(d.folder, RequirementsName) }

@@ -9,6 +9,7 @@ import (
 
 	"mlgym/gym"
 	"mlgym/internal/nearest"
+	"mlgym/internal/strictyaml"
 	"mlgym/sandbox"
 )
 
@@ -30,7 +31,7 @@ const (
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (d *Direction) UnmarshalText(text []byte) error {
-	return choose(d, text, Maximize, Minimize)
+	return strictyaml.OneOf(d, text, Maximize, Minimize)
 }
 
 // Metric is one number that the grader gives.
@@ -73,7 +74,7 @@ const (
 )
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
-func (k *Kind) UnmarshalText(text []byte) error { return choose(k, text, Program, Files) }
+func (k *Kind) UnmarshalText(text []byte) error { return strictyaml.OneOf(k, text, Program, Files) }
 
 // SubmissionFile is one file that the agent hands in.
 type SubmissionFile struct {
@@ -108,7 +109,9 @@ const (
 )
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
-func (m *Mode) UnmarshalText(text []byte) error { return choose(m, text, Hardened, Published) }
+func (m *Mode) UnmarshalText(text []byte) error {
+	return strictyaml.OneOf(m, text, Hardened, Published)
+}
 
 // The names of the variants that every task should have.
 const (
@@ -336,17 +339,4 @@ func (t *Task) sub(dir string) (fs.FS, error) {
 		return nil, fmt.Errorf("task %s: %w", t.ID, err)
 	}
 	return sub, nil
-}
-
-// choose sets dst to the one of the values that text names.
-func choose[T ~string](dst *T, text []byte, values ...T) error {
-	var known []string
-	for _, v := range values {
-		if string(v) == string(text) {
-			*dst = v
-			return nil
-		}
-		known = append(known, string(v))
-	}
-	return fmt.Errorf("want one of %s, got %q%s", strings.Join(known, ", "), text, nearest.Hint(string(text), known))
 }
