@@ -3,7 +3,6 @@ package grader
 import (
 	"archive/tar"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -59,19 +58,7 @@ func (t *tarball) put(ctx context.Context, box sandbox.Sandbox) error {
 	if t.err != nil {
 		return fmt.Errorf("pack files: %w", t.err)
 	}
-	r, w := io.Pipe()
-	written := make(chan error, 1)
-	go func() {
-		err := t.write(w)
-		_ = w.CloseWithError(err) // never fails
-		written <- err
-	}()
-	err := box.Files().Put(ctx, sandbox.HomeDir, r)
-	_ = r.Close() // lets the writer end where Put did not take it all
-	if writeErr := <-written; err == nil && !errors.Is(writeErr, io.ErrClosedPipe) {
-		err = writeErr
-	}
-	return err
+	return sandbox.PutStream(ctx, box.Files(), sandbox.HomeDir, t.write)
 }
 
 func (t *tarball) write(w io.Writer) error {

@@ -52,17 +52,5 @@ func putStarter(ctx context.Context, t *task.Task, box sandbox.Sandbox) error {
 
 // PutFiles copies a folder into the workspace of a sandbox.
 func PutFiles(ctx context.Context, box sandbox.Sandbox, folder fs.FS) error {
-	r, w := io.Pipe()
-	written := make(chan error, 1)
-	go func() {
-		err := task.WriteTar(w, folder)
-		_ = w.CloseWithError(err) // never fails
-		written <- err
-	}()
-	err := box.Files().Put(ctx, sandbox.WorkDir, r)
-	_ = r.Close() // lets the writer end where Put did not take it all
-	if writeErr := <-written; err == nil && writeErr != nil && !errors.Is(writeErr, io.ErrClosedPipe) {
-		err = writeErr
-	}
-	return err
+	return sandbox.PutStream(ctx, box.Files(), sandbox.WorkDir, func(w io.Writer) error { return task.WriteTar(w, folder) })
 }
