@@ -151,7 +151,7 @@ func TestEachCheckCanFail(t *testing.T) {
 		{"baseline", edit("guess/task.yaml", "echo 2 > guess.txt", "echo 2"), "guess.txt is missing"},
 		{"baseline", edit("guess/task.yaml", "{Score: 2}", "{Score: 3}"), "task.yaml says 3, and 0.1 is how far it may be off"},
 		{"baseline", edit("guess/task.yaml", "echo 2", "echo 10"), "beyond the metric's alarm"},
-		{"baseline", edit("guess/grader/grade.py", "session.parameters", "(__import__('time').time_ns() % 7) / 9 + session.parameters"), "two gradings of it differ by"},
+		{"baseline", edit("guess/grader/grade.py", "session.parameters", "__import__('random').random() / 20 + session.parameters"), "two gradings of it differ by"},
 		{"baseline", edit("guess/grader/grade.py", "return Result", "return None; Result"), "an error that is not the submission's"},
 		{"broken", edit("guess/grader/grade.py", "except ValueError", "except KeyError"), "the grader failed instead of refusing it"},
 		{"broken", edit("guess/grader/grade.py", "raise Invalid(\"guess.txt has to be a number\") from None", "return Result({\"Score\": 0})"), "got the score"},
