@@ -34,6 +34,7 @@ tool:
 # Machinery without a place of its own.
 internal/atomicfile:
 internal/cachedir:
+internal/flock:
 internal/hostview:        sandbox internal/cachedir
 internal/nearest:
 internal/redact:
