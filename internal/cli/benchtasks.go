@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mlgym"
+	"mlgym/episode"
 	"mlgym/dataset"
 	"mlgym/grader"
 	"mlgym/gym"
@@ -62,7 +63,9 @@ memory of the sandboxes.`,
 				if err != nil {
 					return err
 				}
-				ids = texts(catalog.IDs())
+				for _, id := range catalog.IDs() {
+					ids = append(ids, string(id))
+				}
 			}
 			costs, err := a.benchTasks(cmd.Context(), driver, ids, variant, n)
 			if err != nil {
@@ -86,7 +89,7 @@ func (a *app) benchTasks(ctx context.Context, driver sandbox.Driver, ids []strin
 	costs := make([]taskCost, len(ids))
 	configs := make([]taskenv.Config, len(ids))
 	for i, id := range ids {
-		t, err := findTask(id)
+		t, err := episode.FindTask(id)
 		if err != nil {
 			return nil, err
 		}

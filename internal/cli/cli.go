@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mlgym/episode"
 	"mlgym/internal/nearest"
 	"mlgym/sandbox"
 	"mlgym/task"
@@ -76,8 +77,9 @@ func (a *app) exitCode(err error) int {
 	}
 	fmt.Fprintf(a.err, "mlgym: %v\n", err)
 	var wrong *usageError
+	var wrongEpisode *episode.UserError
 	var unknownTask *task.UnknownError
-	if errors.As(err, &wrong) || errors.As(err, &unknownTask) {
+	if errors.As(err, &wrong) || errors.As(err, &wrongEpisode) || errors.As(err, &unknownTask) {
 		return exitUsage
 	}
 	return exitFailed

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
 	"strconv"
 	"time"
 
@@ -52,16 +50,6 @@ func unprepared(err error) error {
 		return usage(err)
 	}
 	return err
-}
-
-// changedDigest names the first thing that is not what it was, "" where all is.
-func changedDigest(was, is map[string]string) string {
-	for _, name := range slices.Sorted(maps.Keys(was)) {
-		if now, ok := is[name]; ok && now != was[name] {
-			return name
-		}
-	}
-	return ""
 }
 
 // preparing tells on standard error how a preparation goes: one line that is

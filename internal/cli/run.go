@@ -1,26 +1,18 @@
 package cli
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"mlgym"
-	"mlgym/grader"
-	"mlgym/gym"
-	"mlgym/rollout"
+	"mlgym/episode"
+	"mlgym/model/price"
 	"mlgym/runstore"
-	"mlgym/sandbox"
-	"mlgym/task"
-	"mlgym/taskenv"
 	"mlgym/trajectory"
 )
 
@@ -46,7 +38,9 @@ interrupt; 2 wrong usage.`,
   mlgym run --resume runs/blotto/llm-openai_local/20260101T120000Z-a1b2c3`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.costSet = cmd.Flags().Changed("cost-limit")
+			if err := o.finish(cmd.Flags()); err != nil {
+				return err
+			}
 			return a.run(cmd.Context(), &o)
 		},
 	}
@@ -63,32 +57,21 @@ func (a *app) run(ctx context.Context, o *runOptions) (err error) {
 			return usage(err)
 		}
 		defer func() { err = errors.Join(err, past.Close()) }()
-		if err := o.restore(past.Manifest()); err != nil {
+		if err := o.Restore(past.Manifest()); err != nil {
 			return usage(err)
 		}
 	}
-	if err := o.check(); err != nil {
-		return err
-	}
-	t, err := findTask(o.Task)
+	e, err := a.plan(ctx, o)
 	if err != nil {
 		return err
 	}
-	if _, err := t.Variant(o.variant); err != nil {
-		return usage(err)
+	for _, note := range e.Notes {
+		fmt.Fprintln(a.err, note)
 	}
-	if past != nil && string(t.Digest) != past.Manifest().TaskDigest {
-		return usagef("the task %s has changed since the run began: it cannot go on; start it anew", t.ID)
-	}
-	given, err := a.provide(ctx, t, o.variant, o.quiet)
-	if err != nil {
-		return err
-	}
-	given.GPUs = o.gpus
 	if past == nil {
-		return a.runNew(ctx, o, t, given)
+		return a.runNew(ctx, o, e)
 	}
-	if changed := changedDigest(past.Manifest().Digests, given.Digests); changed != "" {
+	if changed := e.Changed(past.Manifest()); changed != "" {
 		return usagef("%s has changed since the run began: it cannot go on; start it anew", changed)
 	}
 	rec, err := past.Recorded()
@@ -98,30 +81,62 @@ func (a *app) run(ctx context.Context, o *runOptions) (err error) {
 	if err := rec.Resumable(); err != nil {
 		return usagef("%s: %w", o.resume, err)
 	}
-	agent, err := a.makeAgent(ctx, o, t, rec.Summary.Totals.Seconds)
+	agent, err := e.Agent(ctx, a.agentOptions(o, rec.Summary.Totals.Seconds))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, agent.close()) }()
-	return a.episode(ctx, o, t, given, past, agent, rec)
+	defer func() { err = errors.Join(err, agent.Close()) }()
+	return a.episode(ctx, o, e, past, agent, rec)
 }
 
-func (a *app) runNew(ctx context.Context, o *runOptions, t *task.Task, given mlgym.Provided) (err error) {
+// plan makes an episode of the options, after what its task needs was made.
+func (a *app) plan(ctx context.Context, o *runOptions) (*episode.Episode, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	t, err := episode.FindTask(o.Task)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := t.Variant(o.Variant); err != nil {
+		return nil, usage(err)
+	}
+	prices, err := price.ForUser(o.prices)
+	if err != nil {
+		return nil, usage(err)
+	}
+	given, err := a.provide(ctx, t, o.Variant, o.quiet)
+	if err != nil {
+		return nil, err
+	}
+	return episode.New(o.Spec, t, given, prices)
+}
+
+func (a *app) agentOptions(o *runOptions, elapsed float64) episode.AgentOptions {
+	out := a.out
+	if o.asJSON {
+		out = a.err // standard output is for the result alone
+	}
+	return episode.AgentOptions{
+		In: a.in, Out: out, Attempts: o.retries + 1, Record: o.record, Elapsed: elapsed, Log: a.log,
+	}
+}
+
+func (a *app) runNew(ctx context.Context, o *runOptions, e *episode.Episode) (err error) {
 	// The agent first: what is wrong with it should not leave a run behind.
-	agent, err := a.makeAgent(ctx, o, t, 0)
+	agent, err := e.Agent(ctx, a.agentOptions(o, 0))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, agent.close()) }()
+	defer func() { err = errors.Join(err, agent.Close()) }()
 	secret, err := mlgym.InstallationSecret()
 	if err != nil {
 		return err
 	}
-	m, err := o.manifest(t, given, secret)
+	m, err := e.Manifest(secret, version())
 	if err != nil {
 		return err
 	}
-	m.Prices = agent.prices
 	dir := o.out
 	if dir == "" {
 		dir = runstore.DefaultDir("runs", m)
@@ -131,116 +146,31 @@ func (a *app) runNew(ctx context.Context, o *runOptions, t *task.Task, given mlg
 		return usage(err)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	return a.episode(ctx, o, t, given, store, agent, nil)
+	return a.episode(ctx, o, e, store, agent, nil)
 }
 
 // episode runs the episode and prints its result.
-func (a *app) episode(ctx context.Context, o *runOptions, t *task.Task, given mlgym.Provided, store *runstore.Run, agent made, past *trajectory.Recorded) error {
-	driver, err := mlgym.OpenDriver(o.sandbox)
-	if err != nil {
-		return usage(err)
-	}
-	keeper := &keeper{store: store}
-	env, err := newEnv(t, given, driver, store.Manifest(), a, keeper.keep)
-	if err != nil {
-		return usage(err)
-	}
-	writer, err := store.Trajectory(redactor())
-	if err != nil {
-		return errors.Join(err, env.Close())
-	}
+func (a *app) episode(ctx context.Context, o *runOptions, e *episode.Episode, store *runstore.Run, agent *episode.Agent, past *trajectory.Recorded) error {
 	board := a.newProgress(o)
-	outcome, runErr := rollout.Run(ctx, rollout.Episode{
-		Env: env, Agent: agent.agent, Recorder: writer, Seed: o.seed, Resume: past,
-		Limits: rollout.Limits{MaxSteps: o.maxSteps, Wall: o.timeLimit}, Progress: board.event,
+	result, outcome, err := e.Run(ctx, store, episode.RunOptions{
+		Agent: agent, Past: past, GPUs: o.gpus, Progress: board.event, Redact: redactor(), Log: a.log,
 	})
 	board.end()
-	err = errors.Join(env.Close(), writer.Close(), keeper.err)
-	result, sealErr := store.Seal()
-	err = errors.Join(err, sealErr)
-	if sealErr == nil {
+	if result.RunDir != "" {
 		if printErr := a.printResult(o, result, outcome); printErr != nil {
 			err = errors.Join(err, printErr)
 		}
 	}
-	if runErr == nil {
+	if outcome.Fault == nil {
 		return err
 	}
-	if unavailable(runErr) {
+	if unavailable(err) {
 		fmt.Fprintln(a.err, "mlgym doctor says what works on this machine.")
 	}
 	if result.Interrupted {
 		fmt.Fprintf(a.err, "The run is kept and can go on: mlgym run --resume %s\n", store.Dir())
 	}
-	return errors.Join(runErr, err)
-}
-
-// newEnv makes the environment of a run.
-func newEnv(t *task.Task, given mlgym.Provided, driver sandbox.Driver, m runstore.Manifest, a *app, keep keepFunc) (*taskenv.Env, error) {
-	return taskenv.New(taskenv.Config{
-		Task: t, Driver: driver, Grader: grader.New(driver, grader.Options{Log: a.log}),
-		Mode: task.Mode(m.Mode), Variant: m.Variant, Reward: taskenv.Reward(m.Reward),
-		Limits: m.Sandbox.Limits, Root: m.Sandbox.Root, Keep: keep, Provisions: given.Provisions,
-		Key: func(uint64) []byte { return m.GraderKey },
-	})
-}
-
-type keepFunc func(kind gym.Kind, attempt int) (string, func([]grader.File))
-
-// keeper keeps what evaluations leave behind with the run.
-type keeper struct {
-	store *runstore.Run
-	err   error
-}
-
-func (k *keeper) keep(kind gym.Kind, attempt int) (string, func([]grader.File)) {
-	places, err := k.store.Evaluation(attempt, kind)
-	if err != nil {
-		k.err = errors.Join(k.err, err)
-		return "", nil
-	}
-	logDir := strings.TrimSuffix(places.LogPath, ".log")
-	if err := os.Mkdir(logDir, 0o755); err != nil { //nolint:gosec // a record is for reading
-		k.err = errors.Join(k.err, fmt.Errorf("keep the grader's logs: %w", err))
-		logDir = ""
-	}
-	return logDir, func(files []grader.File) {
-		if err := unpack(places, files); err != nil {
-			k.err = errors.Join(k.err, err)
-		}
-	}
-}
-
-// unpack keeps the files of a submission. Those of the agent's models may be
-// large, so they pass through a pipe.
-func unpack(places runstore.Artefacts, files []grader.File) error {
-	var total int64
-	for _, f := range files {
-		total += f.Bytes
-	}
-	r, w := io.Pipe()
-	go func() { _ = w.CloseWithError(writeTar(w, files)) }() // ends when r is read or closed
-	_, err := places.Unpack(r, total)
-	_ = r.Close() // never fails
 	return err
-}
-
-func writeTar(w io.Writer, files []grader.File) error {
-	out := tar.NewWriter(w)
-	for _, f := range files {
-		if err := out.WriteHeader(&tar.Header{Name: f.Path, Mode: 0o644, Size: f.Bytes, Typeflag: tar.TypeReg}); err != nil {
-			return err
-		}
-		content, err := f.Open()
-		if err != nil {
-			return err
-		}
-		_, err = io.CopyN(out, content, f.Bytes)
-		if err = errors.Join(err, content.Close()); err != nil {
-			return err
-		}
-	}
-	return out.Close()
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

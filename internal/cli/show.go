@@ -8,8 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"mlgym"
-	"mlgym/rollout"
+	"mlgym/episode"
 	"mlgym/runstore"
 	"mlgym/trajectory"
 )
@@ -111,7 +110,7 @@ func (a *app) replay(cmd *cobra.Command, dir, taskName, driverName string) (repo
 		fmt.Fprintln(a.err, "The record has no grader.key: scores of random tasks will differ.")
 		m.GraderKey = runstore.NewGraderKey()
 	}
-	rec, err := loadRecord(dir)
+	rec, err := episode.LoadRecord(dir)
 	if err != nil {
 		return report, err
 	}
@@ -121,31 +120,23 @@ func (a *app) replay(cmd *cobra.Command, dir, taskName, driverName string) (repo
 	if driverName == "" {
 		driverName = m.Sandbox.Driver
 	}
-	t, err := findTask(taskName)
+	t, err := episode.FindTask(taskName)
 	if err != nil {
 		return report, err
 	}
 	if string(t.Digest) != m.TaskDigest {
 		fmt.Fprintf(a.err, "The task has changed since: it was %s and is %s.\n", m.TaskDigest, t.Digest)
 	}
-	driver, err := mlgym.OpenDriver(driverName)
-	if err != nil {
-		return report, usage(err)
-	}
 	given, err := a.provide(cmd.Context(), t, m.Variant, false)
 	if err != nil {
 		return report, err
 	}
-	if changed := changedDigest(m.Digests, given.Digests); changed != "" {
+	if changed := episode.ChangedDigest(m.Digests, given.Digests); changed != "" {
 		fmt.Fprintf(a.err, "%s has changed since.\n", changed)
 	}
-	env, err := newEnv(t, given, driver, m, a, nil)
-	if err != nil {
-		return report, err
-	}
-	defer func() { err = errors.Join(err, env.Close()) }()
+	e := &episode.Episode{Spec: episode.Spec{Sandbox: driverName}, Task: t, Provided: given}
 	report = replayReport{RunDir: dir, Steps: len(rec.Steps), Differences: []trajectory.Difference{}}
-	found, err := rollout.Replay(cmd.Context(), env, rec)
+	found, err := e.Replay(cmd.Context(), m, rec, a.log)
 	report.Differences = append(report.Differences, found...)
 	return report, err
 }

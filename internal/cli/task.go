@@ -2,14 +2,13 @@ package cli
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"mlgym"
+	"mlgym/episode"
 	"mlgym/dataset"
 	"mlgym/layer"
 	"mlgym/task"
@@ -18,26 +17,6 @@ import (
 func (a *app) taskCommand() *cobra.Command {
 	return a.group("task", "List, show, prepare and check tasks", "", "  mlgym task list\n  mlgym task show blotto\n  mlgym task prepare imageClassificationFMnist --variant small",
 		a.taskListCommand(), a.taskShowCommand(), a.taskPrepareCommand(), a.taskCheckCommand())
-}
-
-// findTask finds a task that ships, or loads the folder of the user's own.
-func findTask(name string) (*task.Task, error) {
-	if strings.ContainsRune(name, filepath.Separator) {
-		info, err := os.Stat(name)
-		if err != nil {
-			return nil, usagef("task folder: %w", err)
-		}
-		if !info.IsDir() {
-			name = filepath.Dir(name)
-		}
-		t, err := task.Load(os.DirFS(filepath.Dir(filepath.Clean(name))), filepath.Base(filepath.Clean(name)))
-		return t, usage(err)
-	}
-	catalog, err := mlgym.Tasks()
-	if err != nil {
-		return nil, err
-	}
-	return catalog.Find(task.ID(name))
 }
 
 // taskLine is a task as "task list --json" gives it.
@@ -132,7 +111,7 @@ func (a *app) taskShowCommand() *cobra.Command {
 		Use: "show TASK|FOLDER", Short: "Show a task: what the agent reads, how it is scored", Args: args(cobra.ExactArgs(1)),
 		Example: "  mlgym task show prisonersDilemma\n  mlgym task show ./my-tasks/maze --json",
 		RunE: func(_ *cobra.Command, given []string) error {
-			t, err := findTask(given[0])
+			t, err := episode.FindTask(given[0])
 			if err != nil {
 				return err
 			}
@@ -195,7 +174,7 @@ downloads of more than 1 GB.`,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			all := []preparedTask{}
 			for _, name := range names {
-				t, err := findTask(name)
+				t, err := episode.FindTask(name)
 				if err != nil {
 					return err
 				}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mlgym"
+	"mlgym/episode"
 	"mlgym/task"
 	"mlgym/taskcheck"
 )
@@ -32,7 +33,7 @@ where nothing is wrong, else 1.
 With the name of a task that ships, without its folder, only what needs no tests is tried.`,
 		Example: "  mlgym task check tasks/titanic\n  mlgym task check ./my-task --variant small --json\n  mlgym task check tasks/blotto --only cheat",
 		RunE: func(cmd *cobra.Command, given []string) error {
-			t, err := findTask(given[0])
+			t, err := episode.FindTask(given[0])
 			if err != nil {
 				return err
 			}
