@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"mlgym/internal/cachedir"
@@ -110,12 +111,19 @@ func (d *Driver) Leftovers(context.Context) ([]sandbox.Leftover, error) {
 	return out, nil
 }
 
-// Remove implements [sandbox.Pruner]. A live sandbox is not removed.
-func (d *Driver) Remove(_ context.Context, l sandbox.Leftover) error {
+// Remove implements [sandbox.Pruner]. A live sandbox is not removed. The
+// processes of one whose mlgym was killed die by themselves, which may take a
+// moment: their control group is waited for.
+func (d *Driver) Remove(ctx context.Context, l sandbox.Leftover) error {
 	if l.Live {
 		return fmt.Errorf("sandbox %s is in use by process %d", l.ID, l.OwnerPID)
 	}
+	ctx, cancel := context.WithTimeout(ctx, closeWait)
+	defer cancel()
 	err := os.Remove(l.Path)
+	if errors.Is(err, syscall.EBUSY) {
+		err = retryBusy(ctx, func() error { return os.Remove(l.Path) })
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove %s of sandbox %s: %w", l.What, l.ID, err)
 	}
