@@ -12,7 +12,8 @@
 // malformed answer, [gym.CauseContext] when the history has outgrown the model,
 // [gym.CauseCost], [gym.CauseTokens] and [gym.CauseTime] before a limit would be
 // passed, [gym.CauseAPI] when the provider refuses for good. A server that
-// cannot be reached (after the retries, which are a wrapper's job) is an error:
+// cannot be reached (after the retries, which are a wrapper's job), and a budget
+// shared with other episodes that is used up ([model.ErrBudget]), are errors:
 // the agent then stands where it stood before the call, Act may be called again
 // with the same observation, and a record of the run can be resumed.
 //

@@ -1,7 +1,9 @@
 package llm_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -149,6 +151,61 @@ func TestNewRefuses(t *testing.T) {
 			if _, err := llm.New(tt.cfg); err == nil {
 				t.Error("no error")
 			}
+		})
+	}
+}
+
+// sharedBudget covers so many requests; waiting for others takes until ctx ends.
+type sharedBudget struct {
+	covers int
+	wait   bool
+}
+
+func (s *sharedBudget) Reserve(ctx context.Context, _ model.Charge) (model.Reservation, error) {
+	if s.covers == 0 && s.wait {
+		<-ctx.Done()
+		return nil, fmt.Errorf("others have set the rest aside: %w (%w)", model.ErrBudget, ctx.Err())
+	}
+	if s.covers == 0 {
+		return nil, fmt.Errorf("all is spent: %w", model.ErrBudget)
+	}
+	s.covers--
+	return s, nil
+}
+
+func (*sharedBudget) Settle(model.Charge) error { return nil }
+func (*sharedBudget) Release() error            { return nil }
+
+// TestSharedBudgetCutsAndDoesNotEnd has the budget of many episodes run out in
+// one of them: that is no end of the episode, which goes on when there is more.
+func TestSharedBudgetCutsAndDoesNotEnd(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		wait bool
+	}{{"spent", false}, {"set aside by others until the episode's own time is up", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				inner := &scripted{answers: []any{fenced("", "ls"), fenced("", "pwd")}}
+				budget := &sharedBudget{covers: 1, wait: tt.wait}
+				m := model.Retry(model.Budgeted(inner, budget, model.BudgetOptions{Name: "test/known"}), model.RetryOptions{})
+				now := time.Now()
+				a := newAgent(t, llm.Config{Model: m, Limits: llm.Limits{Wall: time.Minute}, Now: func() time.Time { return now }})
+				if _, err := a.Act(t.Context(), observation(0, "Task.")); err != nil {
+					t.Fatal(err)
+				}
+				turn, err := a.Act(t.Context(), observation(1, "ok"))
+				if !errors.Is(err, model.ErrBudget) || turn.Stop != "" {
+					t.Fatalf("got stop %q, error %v; want no stop and ErrBudget", turn.Stop, err)
+				}
+				if len(inner.requests) != 1 {
+					t.Errorf("%d requests were sent, want 1", len(inner.requests))
+				}
+				budget.covers = 1
+				turn, err = a.Act(t.Context(), observation(1, "ok"))
+				if err != nil || turn.Action.Command != "pwd" {
+					t.Errorf("with more in the budget: %+v, %v; want the next command", turn, err)
+				}
+			})
 		})
 	}
 }

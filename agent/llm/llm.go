@@ -53,8 +53,7 @@ type Limits struct {
 
 // ErrNoPrice says that a cost limit was asked for a model whose price is not
 // known.
-var ErrNoPrice = errors.New("a cost limit needs the price of the model, which is not known; " +
-	"add the model to a price table, or run without a cost limit")
+var ErrNoPrice = model.ErrNoPrice
 
 // price returns the price function, nil where the price is not known.
 func (c Config) price() func(model.Usage) float64 {
@@ -109,7 +108,7 @@ func New(cfg Config) (*Agent, error) {
 		now:   cfg.Now,
 		log:   cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
 		past:  past{scaffold: cfg.Scaffold, tools: tools},
-		meter: meter{limits: cfg.Limits, price: price, maxAnswer: int64(cfg.Scaffold.Request.MaxTokens)},
+		meter: meter{limits: cfg.Limits, price: price},
 	}
 	if a.now == nil {
 		a.now = time.Now
@@ -219,6 +218,11 @@ func (a *Agent) ask(ctx context.Context, turn *agent.Turn, messages []model.Mess
 // infrastructure that may pass.
 func (a *Agent) decide(ctx, bounded context.Context, err error) (gym.Cause, string) {
 	if ctx.Err() != nil {
+		return "", ""
+	}
+	if errors.Is(err, model.ErrBudget) {
+		// Of many episodes, so none of them is over. Nothing was sent, also where
+		// the time limit ended the waiting.
 		return "", ""
 	}
 	if bounded.Err() != nil {
