@@ -98,6 +98,7 @@ report:                   audit gym plot runstore stats trajectory trajectory/ml
 # The front door sees what ships, the command line sees everything.
 .:                        gym sandbox sandbox/* task taskenv grader dataset layer tasks datasets environments scaffolds scaffold internal/nearest internal/atomicfile internal/shim
 episode:                  . agent agent/* grader gym internal/nearest internal/redact model model/* rollout runstore sandbox scaffold task taskenv tool trajectory
+experiment:               . episode experiment/budget gym internal/atomicfile internal/nearest internal/redact internal/strictyaml machine model model/* rollout runstore sandbox slurm task taskenv trajectory
 internal/cli:             . audit dataset environments episode grader gym internal/* internal/*/* layer model model/* report rollout runstore sandbox scaffold scaffolds stats task taskcheck taskenv tool trajectory trajectory/*
 cmd/mlgym:                internal/cli
 `
