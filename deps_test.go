@@ -88,6 +88,10 @@ trajectory:               agent gym model internal/atomicfile internal/redact
 rollout:                  agent gym model trajectory
 runstore:                 agent gym sandbox trajectory internal/atomicfile internal/redact
 
+# A cluster's scheduler, driven through its commands: it places work and knows none of ours.
+slurm:
+slurm/slurmtest:          slurm
+
 # From runs to pages.
 stats:
 plot:

@@ -95,7 +95,8 @@ go_tests() {
 need_go
 need_space 16000
 install_packages git git bwrap bubblewrap crun crun runc runc dockerd docker.io debootstrap debootstrap \
-	python3 python3 cmake cmake g++ g++ make make flock util-linux
+	python3 python3 cmake cmake g++ g++ make make flock util-linux \
+	slurmctld slurmctld slurmd slurmd sbatch slurm-client munged munge
 mkdir -p "$MLGYM_CACHE/log"
 install_python_tools
 
