@@ -129,6 +129,9 @@ type Status struct {
 	Active bool `json:"active"`
 	// Stopping says that running steps are being finished, and why.
 	Stopping string `json:"stopping,omitempty"`
+	// Parallel is how many episodes may run side by side, 0 where that is not
+	// known.
+	Parallel int `json:"parallel,omitempty"`
 	Counts
 	CostUSD float64 `json:"cost_usd"`
 	Spent   Spent   `json:"spent"`
