@@ -28,7 +28,7 @@ type Artefacts struct {
 // already, because the run was resumed and its actions were executed once
 // more, the new ones have ".r1", ".r2" … at the end of their names.
 func (r *Run) Evaluation(n int, kind gym.Kind) (Artefacts, error) {
-	base := fmt.Sprintf("%d-%s", n, fileName(string(kind)))
+	base := fmt.Sprintf("%d-%s", n, FileName(string(kind)))
 	name := base
 	for again := 1; ; again++ {
 		dir := r.path(SubmissionName, name)

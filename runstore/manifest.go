@@ -177,11 +177,11 @@ func DefaultDir(root string, m Manifest) string {
 	if id == "" {
 		id = NewRunID(time.Now())
 	}
-	return filepath.Join(root, fileName(m.Task), fileName(who), fileName(id))
+	return filepath.Join(root, FileName(m.Task), FileName(who), FileName(id))
 }
 
-// fileName turns a name into one component of a path.
-func fileName(name string) string {
+// FileName turns a name into one component of a path.
+func FileName(name string) string {
 	clean := []byte(name)
 	for i, c := range clean {
 		switch {
