@@ -35,9 +35,9 @@ type AgentOptions struct {
 	Record string
 	// Elapsed seconds of the episode before a resumption.
 	Elapsed float64
-	// Around wraps the model, where not nil.
-	Around func(model.Model) model.Model
-	Log    *slog.Logger
+	// Account is a budget that the model draws on, nil for none.
+	Account model.Account
+	Log     *slog.Logger
 }
 
 // Agent is an agent with what belongs to it.
@@ -89,7 +89,7 @@ func (e *Episode) llm(ctx context.Context, o AgentOptions) (*Agent, error) {
 	m, err := providers.Open(ctx, ref, providers.Options{
 		APIKey: providers.KeyFrom(ref.Provider, os.Getenv), BaseURL: e.Spec.BaseURL, Responses: e.Spec.Responses,
 		ReasoningEffort: e.Spec.Reasoning, ThinkingTokens: e.Spec.ThinkingTokens, Prices: e.table,
-		Retry: &model.RetryOptions{Seed: e.Spec.Seed, Attempts: o.Attempts}, Logger: o.Log,
+		Retry: &model.RetryOptions{Seed: e.Spec.Seed, Attempts: o.Attempts}, Account: o.Account, Logger: o.Log,
 	})
 	if err != nil {
 		return nil, wrong(err)
@@ -104,9 +104,6 @@ func (e *Episode) llm(ctx context.Context, o AgentOptions) (*Agent, error) {
 		if m, err = modelreplay.NewRecorder(m, file); err != nil {
 			return nil, errors.Join(err, file.Close())
 		}
-	}
-	if o.Around != nil {
-		m = o.Around(m)
 	}
 	seed := int64(e.Spec.Seed) //nolint:gosec // any number will do
 	out.Agent, err = llm.New(llm.Config{

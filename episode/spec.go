@@ -24,31 +24,31 @@ func AgentNames() []string { return []string{"baseline", "demo", "llm", "human",
 // mean what the task asks for.
 type Spec struct {
 	// Task is a name of one that ships, or the path of a folder.
-	Task string
+	Task string `json:"task"`
 	// Agent is one of [AgentNames].
-	Agent string
+	Agent string `json:"agent"`
 	// Model is PROVIDER/NAME, of the llm agent only.
-	Model string
+	Model string `json:"model,omitempty"`
 	// Scaffold is a name of one that ships, or the path of a file.
-	Scaffold string
+	Scaffold string `json:"scaffold,omitempty"`
 	// From is the run whose actions the replay agent repeats.
-	From string
+	From string `json:"from,omitempty"`
 	Config
 
-	Seed     uint64
-	MaxSteps int
+	Seed     uint64 `json:"seed"`
+	MaxSteps int    `json:"max_steps,omitempty"`
 	// Tokens in and out that the model may use.
-	Tokens int64
-	Wall   time.Duration
+	Tokens int64         `json:"token_limit,omitempty"`
+	Wall   time.Duration `json:"time_limit_ns,omitempty"`
 
-	Mode    string
-	Variant string
-	Reward  string
+	Mode    string `json:"mode"`
+	Variant string `json:"variant"`
+	Reward  string `json:"reward"`
 	// Sandbox is a name of [mlgym.DriverNames], Root its root file system.
-	Sandbox string
-	Root    string
+	Sandbox string `json:"sandbox"`
+	Root    string `json:"root,omitempty"`
 	// Box bounds the agent's sandbox.
-	Box sandbox.Limits
+	Box sandbox.Limits `json:"box"`
 }
 
 // Config is the part of a [Spec] that a manifest keeps as agent_config.

@@ -57,6 +57,9 @@ type Options struct {
 	Prices model.Pricer
 	// PriceAs is the name under which the price is looked up; empty is the Ref.
 	PriceAs string
+	// Account is a budget that each request draws on before it is sent, nil for
+	// none; see [model.Budgeted].
+	Account model.Account
 	// Retry configures the retries; nil makes none.
 	Retry *model.RetryOptions
 	// Logger is told of retries where Retry has none of its own.
@@ -96,13 +99,28 @@ func KeyFrom(provider string, getenv func(string) string) string {
 // shows at the first request, as a *model.Error. The name of a replay model is the
 // path of a cassette.
 func Open(ctx context.Context, ref model.Ref, opts Options) (model.Model, error) {
+	name := opts.PriceAs
+	if name == "" {
+		name = ref.String()
+	}
+	budgeted := func(m model.Model) model.Model {
+		if opts.Account == nil {
+			return m
+		}
+		return model.Budgeted(m, opts.Account, model.BudgetOptions{Name: name, Prices: opts.Prices})
+	}
 	if ref.Provider == "replay" {
-		return opened(replay.Open(ref.Name))
+		m, err := opened(replay.Open(ref.Name))
+		if err != nil {
+			return nil, err
+		}
+		return budgeted(m), nil
 	}
 	m, err := open(ctx, ref, opts)
 	if err != nil {
 		return nil, err
 	}
+	m = budgeted(m)
 	if opts.Retry != nil {
 		retry := *opts.Retry
 		if retry.Logger == nil {
@@ -111,10 +129,6 @@ func Open(ctx context.Context, ref model.Ref, opts Options) (model.Model, error)
 		m = model.Retry(m, retry)
 	}
 	if opts.Prices != nil {
-		name := opts.PriceAs
-		if name == "" {
-			name = ref.String()
-		}
 		m = model.Priced(m, opts.Prices, name)
 	}
 	return m, nil
