@@ -33,6 +33,7 @@ tool:
 
 # Machinery without a place of its own.
 internal/atomicfile:
+internal/board:           experiment
 internal/cachedir:
 internal/flock:
 internal/hostview:        sandbox internal/cachedir
