@@ -135,6 +135,10 @@ type Spec struct {
 	Root string
 	// Mounts are folders and files of the host to be seen inside, read-only.
 	Mounts []Mount
+	// Links are symbolic links to be seen inside, by their absolute path, that
+	// lead into the home; see [CheckLink]. They are part of the root, which is
+	// read-only, and take the place of what an image has there.
+	Links map[string]string
 	// Env is the whole environment of programs inside, beside PATH, HOME,
 	// USER, LANG and SHELL, which every sandbox sets.
 	Env []string
@@ -179,8 +183,23 @@ func (s Spec) Check() ([]Mount, error) {
 			return nil, fmt.Errorf("GPUs %v: want numbers from 0 on, each once", s.GPUs)
 		}
 	}
+	for link, target := range s.Links {
+		if err := CheckLink(link, target); err != nil {
+			return nil, err
+		}
+		for outer := range s.Links {
+			if strings.HasPrefix(link, outer+"/") {
+				return nil, fmt.Errorf("link %s lies behind the link %s", link, outer)
+			}
+		}
+	}
 	mounts := make([]Mount, 0, len(s.Mounts))
 	for _, m := range s.Mounts {
+		for link := range s.Links {
+			if m.Target == link || strings.HasPrefix(m.Target, link+"/") {
+				return nil, fmt.Errorf("mount target %q lies behind the link %s", m.Target, link)
+			}
+		}
 		if !path.IsAbs(m.Target) || path.Clean(m.Target) != m.Target || m.Target == "/" {
 			return nil, fmt.Errorf("mount target %q: want a clean absolute path", m.Target)
 		}
@@ -207,6 +226,29 @@ func (s Spec) Check() ([]Mount, error) {
 		mounts = append(mounts, Mount{Source: source, Target: m.Target})
 	}
 	return mounts, nil
+}
+
+// systemPlaces are the folders of the root that hold a system and not a task's
+// files.
+var systemPlaces = []string{
+	"bin", "boot", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "proc", "root", "run", "sbin", "sys", "tmp", "usr", "var",
+}
+
+// CheckLink refuses a link of [Spec].Links that no sandbox makes: one whose place
+// is no clean absolute path, or belongs to the system, or one that leads
+// elsewhere than below [HomeDir].
+func CheckLink(link, target string) error {
+	if !path.IsAbs(link) || path.Clean(link) != link || link == "/" || strings.ContainsAny(link, "\x00\n") {
+		return fmt.Errorf("link %q: want a clean absolute path", link)
+	}
+	top, _, _ := strings.Cut(link[1:], "/")
+	if slices.Contains(systemPlaces, top) {
+		return fmt.Errorf("link %q: /%s belongs to the system", link, top)
+	}
+	if path.Clean(target) != target || !strings.HasPrefix(target, HomeDir+"/") || strings.ContainsAny(target, "\x00\n") {
+		return fmt.Errorf("link %q to %q: want it to lead below %s", link, target, HomeDir)
+	}
+	return nil
 }
 
 // Limits bound what a sandbox may use.

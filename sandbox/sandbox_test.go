@@ -26,6 +26,13 @@ func TestCheckRefuses(t *testing.T) {
 		"two folders of programs as one": {Path: []string{"/a:/b"}},
 		"a GPU below zero":               {GPUs: []int{-1}},
 		"a GPU twice":                    {GPUs: []int{1, 0, 1}},
+		"a link of the system":           {Links: map[string]string{"/usr/x": "/home/agent/x"}},
+		"a relative link":                {Links: map[string]string{"app": "/home/agent/x"}},
+		"a link that is the root":        {Links: map[string]string{"/": "/home/agent/x"}},
+		"a link out of the home":         {Links: map[string]string{"/app": "/etc"}},
+		"a link by dots":                 {Links: map[string]string{"/app": "/home/agent/../../etc"}},
+		"a link behind a link":           {Links: map[string]string{"/app": "/home/agent/x", "/app/y": "/home/agent/y"}},
+		"a mount behind a link":          {Links: map[string]string{"/app": "/home/agent/x"}, Mounts: []sandbox.Mount{{Source: folder, Target: "/app/y"}}},
 		"a source that is none":          {Mounts: []sandbox.Mount{{Source: filepath.Join(folder, "none"), Target: "/a"}}},
 		"a source that is a pipe":        {Mounts: []sandbox.Mount{{Source: os.DevNull, Target: "/a"}}},
 	} {

@@ -245,7 +245,7 @@ func (c *Client) dispatch(f wire.Frame) error {
 		}
 		s.result <- f
 		close(s.result)
-	case wire.Hello, wire.Ready, wire.Run, wire.CallTool, wire.Start, wire.Kill, wire.Put, wire.Get, wire.Call, wire.CallReply:
+	case wire.Hello, wire.Ready, wire.Run, wire.CallTool, wire.Start, wire.Kill, wire.Put, wire.Get, wire.Call, wire.CallReply, wire.Snapshot, wire.Restore:
 		return fmt.Errorf("%w: type %d from the shim", wire.ErrFrame, f.Type)
 	}
 	return nil
@@ -354,6 +354,8 @@ func failure(f wire.Frame) error {
 		return fmt.Errorf("%s: %w", fail.Message, fs.ErrNotExist)
 	case wire.CodeTooLarge:
 		return fmt.Errorf("%s: %w", fail.Message, sandbox.ErrTooLarge)
+	case wire.CodeNoSnapshot:
+		return fmt.Errorf("%w: %s", sandbox.ErrNoSnapshot, fail.Message)
 	default:
 		return errors.New(fail.Message)
 	}

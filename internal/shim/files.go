@@ -16,36 +16,51 @@ type files struct{ c *Client }
 
 // Put implements [sandbox.Files].
 func (f files) Put(ctx context.Context, dir string, tar io.Reader) error {
-	s, err := f.c.request(wire.Put, wire.PutRequest{Dir: dir}, nil, []uint8{fdStdin})
-	if err != nil {
-		return err
-	}
-	snd := s.send[fdStdin]
-	_, sendErr := io.Copy(snd, tar)
-	if sendErr == nil {
-		sendErr = snd.Close()
-	} else {
-		_ = snd.Close()
-	}
-	if err := f.c.wait(ctx, s, nil); err != nil {
+	if err := f.c.transmit(ctx, wire.Put, wire.PutRequest{Dir: dir}, tar, nil); err != nil {
 		return fmt.Errorf("put files into %s: %w", dir, err)
-	}
-	if sendErr != nil {
-		return fmt.Errorf("put files into %s: %w", dir, sendErr)
 	}
 	return nil
 }
 
 // Get implements [sandbox.Files].
 func (f files) Get(ctx context.Context, dst io.Writer, maxBytes int64, paths ...string) error {
-	s, err := f.c.request(wire.Get, wire.GetRequest{Paths: paths, MaxBytes: maxBytes}, []uint8{fdStdout}, nil)
+	// The shim is not trusted to keep to the bound: tar adds at most a block
+	// or two for each file, so twice the bound plus a little is never honest.
+	if err := f.c.receive(ctx, wire.Get, wire.GetRequest{Paths: paths, MaxBytes: maxBytes}, dst, 2*maxBytes+8<<20); err != nil {
+		return fmt.Errorf("get files: %w", err)
+	}
+	return nil
+}
+
+// transmit makes a request that takes a stream, and decodes its result into v.
+func (c *Client) transmit(ctx context.Context, t wire.Type, req any, src io.Reader, v any) error {
+	s, err := c.request(t, req, nil, []uint8{fdStdin})
+	if err != nil {
+		return err
+	}
+	snd := s.send[fdStdin]
+	stop := context.AfterFunc(ctx, func() { snd.Abort(context.Cause(ctx)) })
+	defer stop()
+	_, sendErr := io.Copy(snd, src)
+	if sendErr == nil {
+		sendErr = snd.Close()
+	} else {
+		_ = snd.Close()
+	}
+	if err := c.wait(ctx, s, v); err != nil {
+		return err
+	}
+	return sendErr
+}
+
+// receive makes a request that answers with a stream of at most limit bytes.
+func (c *Client) receive(ctx context.Context, t wire.Type, req any, dst io.Writer, limit int64) error {
+	s, err := c.request(t, req, []uint8{fdStdout}, nil)
 	if err != nil {
 		return err
 	}
 	src := s.recv[fdStdout]
-	// The shim is not trusted to keep to the bound: tar adds at most a block
-	// or two for each file, so twice the bound plus a little is never honest.
-	limited := &limitedWriter{w: dst, left: 2*maxBytes + 8<<20}
+	limited := &limitedWriter{w: dst, left: limit}
 	copied := make(chan error, 1)
 	go func() {
 		_, err := io.Copy(limited, src)
@@ -54,7 +69,7 @@ func (f files) Get(ctx context.Context, dst io.Writer, maxBytes int64, paths ...
 		}
 		copied <- err
 	}()
-	err = f.c.wait(ctx, s, nil)
+	err = c.wait(ctx, s, nil)
 	if err != nil {
 		src.End(io.ErrUnexpectedEOF)
 	}
@@ -62,10 +77,7 @@ func (f files) Get(ctx context.Context, dst io.Writer, maxBytes int64, paths ...
 	if err == nil {
 		err = copyErr
 	}
-	if err != nil {
-		return fmt.Errorf("get files: %w", err)
-	}
-	return nil
+	return err
 }
 
 type limitedWriter struct {

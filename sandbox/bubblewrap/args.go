@@ -24,7 +24,7 @@ func arguments(spec sandbox.Spec, shimDir, etcDir string, gpus []hostview.Device
 		"--hostname", hostview.HostName, "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv",
 		"--info-fd", strconv.Itoa(fdInfo), "--block-fd", strconv.Itoa(fdBlock), "--seccomp", strconv.Itoa(fdSeccomp),
 	}
-	root, err := rootArguments(spec.Root, etcDir)
+	root, err := rootArguments(spec.Root, etcDir, spec.Links)
 	if err != nil {
 		return nil, err
 	}
@@ -50,12 +50,16 @@ func arguments(spec sandbox.Spec, shimDir, etcDir string, gpus []hostview.Device
 	for _, m := range mounts {
 		args = append(args, "--ro-bind", m.Source, m.Target)
 	}
+	for link, target := range spec.Links {
+		args = append(args, "--symlink", target, link)
+	}
 	return append(args, "--remount-ro", "/", "--chdir", sandbox.WorkDir,
 		"--", filepath.Join(sandbox.ShimDir, "mlgym-shim"), "serve"), nil
 }
 
-// rootArguments makes the root: a given folder, or the host's system folders.
-func rootArguments(root, etcDir string) ([]string, error) {
+// rootArguments makes the root: a given folder, but for what links take the place
+// of, or the host's system folders.
+func rootArguments(root, etcDir string, links map[string]string) ([]string, error) {
 	if root != "" {
 		info, err := os.Stat(root)
 		if err != nil {
@@ -72,6 +76,9 @@ func rootArguments(root, etcDir string) ([]string, error) {
 		for _, e := range entries {
 			switch e.Name() {
 			case "proc", "dev", "tmp", "home", "run", "sys":
+				continue
+			}
+			if links["/"+e.Name()] != "" {
 				continue
 			}
 			path := filepath.Join(root, e.Name())

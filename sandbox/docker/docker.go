@@ -178,6 +178,10 @@ func (d *Driver) create(ctx context.Context, spec sandbox.Spec) (_ *box, err err
 	if spec.Mounts, err = spec.Check(); err != nil {
 		return nil, err
 	}
+	if len(spec.Links) > 0 {
+		return nil, unavailable("use --sandbox bubblewrap, or --sandbox oci, which takes images as well (--root IMAGE)",
+			"the engine puts no link into a read-only root, and this task needs %d", len(spec.Links))
+	}
 	shimDir, err := shim.Dir()
 	if err != nil {
 		return nil, unavailable("", "%v", err)

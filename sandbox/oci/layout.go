@@ -53,7 +53,7 @@ var places = []string{sandbox.HomeDir, "/tmp", "/var/tmp", "/dev/shm"}
 
 // planRoot plans the root file system with the given mounts. The user inside
 // has the number uid.
-func planRoot(low lower, mounts []sandbox.Mount, uid int) (*plan, error) {
+func planRoot(low lower, mounts []sandbox.Mount, links map[string]string, uid int) (*plan, error) {
 	p := &plan{root: folder(), uid: uid}
 	var err error
 	if low.host {
@@ -80,7 +80,43 @@ func planRoot(low lower, mounts []sandbox.Mount, uid int) (*plan, error) {
 			return nil, err
 		}
 	}
+	for at, target := range links {
+		if err := p.link(at, target); err != nil {
+			return nil, err
+		}
+	}
 	return p, nil
+}
+
+// link puts a link, which was checked, in the place of whatever lies there.
+func (p *plan) link(at, target string) error {
+	parent := path.Dir(at)
+	if parent != "/" {
+		if err := p.ensure(parent, true); err != nil {
+			return err
+		}
+	}
+	n := p.root
+	if parent != "/" {
+		for name := range strings.SplitSeq(parent[1:], "/") {
+			if n.source != "" {
+				if err := n.open(); err != nil {
+					return err
+				}
+			}
+			n = n.dir[name]
+		}
+	}
+	if n.source != "" {
+		if err := n.open(); err != nil {
+			return err
+		}
+	}
+	if n.dir == nil {
+		return fmt.Errorf("link %s: %s is not a folder", at, parent)
+	}
+	n.dir[path.Base(at)] = &node{link: target}
+	return nil
 }
 
 func folder() *node { return &node{dir: map[string]*node{}} }

@@ -50,9 +50,9 @@ func TestPlanRootOpensFoldersForMountpoints(t *testing.T) {
 	}
 	p, err := planRoot(lower{dir: image}, []sandbox.Mount{
 		{Source: image, Target: "/usr/share/new/place"},
-		{Source: image, Target: "/opt/there"},
+		{Source: image, Target: "/opt2/there"},
 		{Source: filepath.Join(image, "etc/hosts"), Target: "/data/file"},
-	}, sandbox.UserID)
+	}, map[string]string{"/app": "/home/agent/workspace", "/opt": "/home/agent/opt", "/srv/a/b": "/home/agent/b"}, sandbox.UserID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,12 @@ func TestPlanRootOpensFoldersForMountpoints(t *testing.T) {
 			got[b.Target] = source
 		}
 	}
-	want := map[string]string{"/opt": "opt", "/usr/bin": "usr/bin", "/usr/share/doc": "usr/share/doc", "/usr/share/file": "usr/share/file"}
+	for link, want := range map[string]string{"app": "/home/agent/workspace", "opt": "/home/agent/opt", "srv/a/b": "/home/agent/b"} {
+		if got, err := os.Readlink(filepath.Join(at, link)); err != nil || got != want {
+			t.Errorf("/%s leads to %q, %v; want %q", link, got, err, want)
+		}
+	}
+	want := map[string]string{"/usr/bin": "usr/bin", "/usr/share/doc": "usr/share/doc", "/usr/share/file": "usr/share/file"}
 	delete(got, "/etc/passwd")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("shown from the image, want (-) and got (+) differ:\n%s", diff)
@@ -93,13 +98,13 @@ func TestPlanRootRefuses(t *testing.T) {
 	if err := os.Symlink("/etc", filepath.Join(image, "var/link")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := planRoot(lower{dir: image}, []sandbox.Mount{{Source: image, Target: "/var/link/x"}}, sandbox.UserID); err == nil {
+	if _, err := planRoot(lower{dir: image}, []sandbox.Mount{{Source: image, Target: "/var/link/x"}}, nil, sandbox.UserID); err == nil {
 		t.Error("a mount below a link was planned")
 	}
-	if _, err := planRoot(lower{host: true}, []sandbox.Mount{{Source: image, Target: "/usr/local/x"}}, sandbox.UserID); err == nil || !strings.Contains(err.Error(), "hidden") {
+	if _, err := planRoot(lower{host: true}, []sandbox.Mount{{Source: image, Target: "/usr/local/x"}}, nil, sandbox.UserID); err == nil || !strings.Contains(err.Error(), "hidden") {
 		t.Errorf("a mount in a hidden folder: got %v, want an error that says so", err)
 	}
-	if _, err := planRoot(lower{dir: t.TempDir()}, nil, sandbox.UserID); err == nil {
+	if _, err := planRoot(lower{dir: t.TempDir()}, nil, nil, sandbox.UserID); err == nil {
 		t.Error("an empty folder was taken as a root file system")
 	}
 }

@@ -150,7 +150,7 @@ func (d *Driver) create(ctx context.Context, spec sandbox.Spec) (_ *box, err err
 		return nil, err
 	}
 	mounts := append([]sandbox.Mount{{Source: shimDir, Target: sandbox.ShimDir}}, mounted...)
-	plan, err := planRoot(lower, mounts, d.userInside())
+	plan, err := planRoot(lower, mounts, spec.Links, d.userInside())
 	if err != nil {
 		return nil, err
 	}

@@ -183,6 +183,8 @@ func failureOf(err error) wire.Failure {
 		f.Code = wire.CodeNotExist
 	case errors.Is(err, sandbox.ErrTooLarge):
 		f.Code = wire.CodeTooLarge
+	case errors.Is(err, sandbox.ErrNoSnapshot):
+		f.Code = wire.CodeNoSnapshot
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
 		f.Code = wire.CodeNoSpace
 	}

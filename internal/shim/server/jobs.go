@@ -207,3 +207,52 @@ func (j *jobs) Stop(_ context.Context, id int) (tool.Job, error) {
 	<-b.done
 	return b.state(), nil
 }
+
+// endedJob is a job as a snapshot holds it.
+type endedJob struct {
+	Command     []byte        `json:"command"`
+	Dir         []byte        `json:"dir"`
+	Elapsed     time.Duration `json:"elapsed"`
+	Status      uint32        `json:"status"`
+	Output      string        `json:"output"`
+	OutputBytes int64         `json:"output_bytes"`
+}
+
+// save returns all jobs, which must have ended.
+func (j *jobs) save() ([]endedJob, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var list []endedJob
+	for _, b := range j.list {
+		select {
+		case <-b.done:
+		default:
+			return nil, refused("job %d runs", b.id)
+		}
+		list = append(list, endedJob{
+			Command: []byte(b.command), Dir: []byte(b.dir), Elapsed: b.ended.Sub(b.began), Status: uint32(b.child.status),
+			Output: b.out.peek(), OutputBytes: b.out.written(),
+		})
+	}
+	return list, nil
+}
+
+// load makes these the jobs that there were.
+func (j *jobs) load(list []endedJob) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.list = nil
+	for i, e := range list[:min(len(list), maxJobs)] {
+		ended := time.Now()
+		over := make(chan struct{})
+		close(over)
+		// The text has the gap marked in it that bounding made.
+		out := newCollector(2 * jobOutput)
+		_, _ = out.Write([]byte(e.Output)) // never fails
+		out.total = e.OutputBytes
+		j.list = append(j.list, &job{
+			id: i + 1, command: string(e.Command), dir: string(e.Dir), began: ended.Add(-e.Elapsed), ended: ended,
+			child: &child{done: over, status: syscall.WaitStatus(e.Status)}, out: out, done: over,
+		})
+	}
+}

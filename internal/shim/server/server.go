@@ -29,6 +29,7 @@ type conn struct {
 	env    []string
 	runner *runner
 	tools  *toolbox
+	jobs   *jobs
 
 	work chan func() // actions, one at a time
 
@@ -85,8 +86,8 @@ func Serve(in io.Reader, out io.Writer, tools Tools, log *slog.Logger) error {
 	}()
 	c.runner = newRunner(c.reaper, c.env, int(limits.OutputBytes))
 	c.runner.crowd = limits.Processes
-	jobs := newJobs(c.reaper, c.env)
-	c.tools = newToolbox(c, tools(jobs))
+	c.jobs = newJobs(c.reaper, c.env)
+	c.tools = newToolbox(c, tools(c.jobs))
 	if err := c.tools.listen(); err != nil {
 		return err
 	}
@@ -173,6 +174,26 @@ func (c *conn) serve(ctx context.Context, f wire.Frame) error {
 			}
 			c.finish(f.Stream, struct{}{}, err)
 		}()
+	case wire.Snapshot:
+		var req wire.SnapshotRequest
+		if err := f.JSON(&req); err != nil {
+			return err
+		}
+		out := c.addOutput(f.Stream, fdStdout)
+		c.work <- func() {
+			err := c.snapshot(ctx, out, req.MaxBytes)
+			if err == nil {
+				err = out.Close()
+			}
+			c.finish(f.Stream, struct{}{}, err)
+		}
+	case wire.Restore:
+		in := c.addInput(f.Stream, fdStdin)
+		c.work <- func() {
+			at, err := c.restore(ctx, in)
+			in.Discard()
+			c.finish(f.Stream, at, err)
+		}
 	case wire.CallReply:
 		var reply sandbox.Reply
 		if err := f.JSON(&reply); err != nil {

@@ -73,6 +73,8 @@ type shell struct {
 	begun    bool // the action of this sequence number was begun
 	status   int
 	dir      string
+
+	began shape // what it had when it first answered
 }
 
 // startShell starts bash in dir and waits until it answers.
@@ -155,6 +157,7 @@ func startShell(ctx context.Context, r *reaper, env []string, dir string) (sh *s
 	}
 	// What bash says at its start (no terminal, no job control) is not news.
 	sh.drain()
+	sh.began = sh.shape()
 	return sh, nil
 }
 
@@ -248,7 +251,10 @@ func (sh *shell) parse(line string) bool {
 }
 
 // send gives the shell the text of an action.
-func (sh *shell) send(text string) error {
+func (sh *shell) send(text string) error { return sh.sendAs(command, text) }
+
+// sendAs gives the shell a text and the command that executes it.
+func (sh *shell) sendAs(format, text string) error {
 	if err := sh.action.Truncate(0); err != nil {
 		return err
 	}
@@ -264,7 +270,7 @@ func (sh *shell) send(text string) error {
 	if err := sh.stdin.SetWriteDeadline(time.Now().Add(settle)); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(sh.stdin, command, sh.status, sh.sequence)
+	_, err := fmt.Fprintf(sh.stdin, format, sh.status, sh.sequence)
 	return err
 }
 

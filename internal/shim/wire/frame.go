@@ -25,7 +25,7 @@ import (
 )
 
 // Version of the protocol. Both sides must have the same.
-const Version = 1
+const Version = 2
 
 // Type of a frame.
 type Type uint8
@@ -47,6 +47,8 @@ const (
 	Failed    Type = 13 // shim: Failure; ends the stream
 	Call      Type = 14 // shim: sandbox.Call
 	CallReply Type = 15 // mlgym: sandbox.Reply
+	Snapshot  Type = 16 // mlgym: SnapshotRequest; shim: Data 1, then Done
+	Restore   Type = 17 // mlgym: nothing, then Data 0 and CloseFD 0; Done has a sandbox.Restored
 )
 
 const (

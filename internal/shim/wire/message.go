@@ -63,6 +63,12 @@ type GetRequest struct {
 	MaxBytes int64    `json:"max_bytes"`
 }
 
+// SnapshotRequest asks for the state of the sandbox as a stream.
+type SnapshotRequest struct {
+	// MaxBytes bounds the stream.
+	MaxBytes int64 `json:"max_bytes"`
+}
+
 // Failure says why a request could not be served.
 type Failure struct {
 	Code    string `json:"code"`
@@ -71,8 +77,9 @@ type Failure struct {
 
 // The codes of a Failure.
 const (
-	CodeNotExist = "not_exist"
-	CodeTooLarge = "too_large"
-	CodeNoSpace  = "no_space"
-	CodeOther    = "other"
+	CodeNotExist   = "not_exist"
+	CodeTooLarge   = "too_large"
+	CodeNoSpace    = "no_space"
+	CodeNoSnapshot = "no_snapshot"
+	CodeOther      = "other"
 )
