@@ -31,62 +31,190 @@ func invalid(format string, args ...any) *refusal {
 	return &refusal{gym.Invalid, fmt.Sprintf(format, args...)}
 }
 
-// collect reads the declared files, and nothing else, out of the agent's
-// sandbox. What is large goes into the folder spool. It returns a *refusal where
-// the agent handed in something that cannot be taken.
-func collect(ctx context.Context, files sandbox.Files, s task.Submission, spool string) ([]File, error) {
-	var collected []File
+// collect reads the declared files and folders, and nothing else, out of the
+// agent's sandbox. What is large goes into the folder spool. It returns a *refusal
+// where the agent handed in something that cannot be taken; notes are what the
+// agent should know of a submission that was taken.
+func collect(ctx context.Context, files sandbox.Files, s task.Submission, spool string) (collected []File, notes []string, err error) {
+	seen := map[string]bool{}
 	for _, want := range s.Files {
-		file, err := collectFile(ctx, files, want, filepath.Join(spool, strconv.Itoa(len(collected))))
+		var got []File
+		var err error
+		if want.Folder() {
+			var left []string
+			got, left, err = collectFolder(ctx, files, want, spool, len(collected))
+			notes = append(notes, left...)
+		} else {
+			got = make([]File, 1)
+			got[0], err = collectFile(ctx, files, want, filepath.Join(spool, strconv.Itoa(len(collected))))
+		}
 		var refused *refusal
 		if want.Optional && errors.As(err, &refused) && refused.problem == gym.NotFound {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if s.Kind == task.Program && !want.Binary {
-			if err := checkText(file); err != nil {
-				return nil, err
+		for _, file := range got {
+			if s.Kind == task.Program && !want.Binary {
+				if err := checkText(file); err != nil {
+					return nil, nil, err
+				}
 			}
+			if seen[file.Path] {
+				continue // declared by itself and as part of a folder
+			}
+			seen[file.Path] = true
+			collected = append(collected, file)
 		}
-		collected = append(collected, file)
 	}
-	return collected, nil
+	return collected, notes, nil
 }
 
 func collectFile(ctx context.Context, files sandbox.Files, want task.SubmissionFile, spool string) (File, error) {
+	got, err := transfer(ctx, files, want, func(r io.Reader) ([]File, error) {
+		file, err := readEntry(r, want, spool)
+		return []File{file}, err
+	})
+	if err != nil {
+		return File{}, err
+	}
+	return got[0], nil
+}
+
+// transfer has the sandbox send a file or folder, and read what it sends.
+func transfer(ctx context.Context, files sandbox.Files, want task.SubmissionFile, read func(io.Reader) ([]File, error)) ([]File, error) {
+	limit := want.MaxBytes
+	if want.Folder() {
+		limit += folderOverhead // who reads keeps to the real one
+	}
 	pr, pw := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		err := files.Get(ctx, pw, want.MaxBytes, want.Path)
+		err := files.Get(ctx, pw, limit, want.Path)
 		pw.CloseWithError(err)
 		done <- err
 	}()
-	file, err := readEntry(pr, want, spool)
+	got, err := read(pr)
 	pr.CloseWithError(errEnough) // the rest is not read; Get ends
 	getErr := <-done
 	var refused *refusal
 	switch {
 	case errors.As(err, &refused):
-		return File{}, refused
+		return nil, refused
 	case errors.Is(getErr, fs.ErrNotExist):
-		return File{}, &refusal{gym.NotFound, fmt.Sprintf(
-			"%s is missing: the submission is the file %s in the workspace %s.", want.Path, want.Path, sandbox.WorkDir)}
+		what := "file"
+		if want.Folder() {
+			what = "folder"
+		}
+		return nil, &refusal{gym.NotFound, fmt.Sprintf(
+			"%s is missing: the submission is the %s %s in the workspace %s.", want.Path, what, want.Path, sandbox.WorkDir)}
 	case errors.Is(getErr, sandbox.ErrTooLarge):
-		return File{}, tooLarge(want)
+		return nil, tooLarge(want)
 	case getErr != nil && !errors.Is(getErr, errEnough):
 		if ctx.Err() != nil || errors.Is(getErr, sandbox.ErrLost) {
-			return File{}, fmt.Errorf("collect %s: %w", want.Path, getErr)
+			return nil, fmt.Errorf("collect %s: %w", want.Path, getErr)
 		}
 		// The sandbox lives and does not give the file: its permissions, a loop
 		// of links, a program that rewrites it. All that is in the agent's hands.
-		return File{}, invalid("%s could not be read: %s", want.Path, printable(getErr.Error()))
+		return nil, invalid("%s could not be read: %s", want.Path, printable(getErr.Error()))
 	case err != nil:
-		return File{}, fmt.Errorf("collect %s: %w", want.Path, err)
+		return nil, fmt.Errorf("collect %s: %w", want.Path, err)
 	}
-	return file, nil
+	return got, nil
 }
+
+// collectFolder reads all files below a folder. Links and what else is no regular
+// file are left out, and told: a link could lead the grader to what the agent
+// must not see. first numbers the files of the spool.
+func collectFolder(ctx context.Context, files sandbox.Files, want task.SubmissionFile, spool string, first int) ([]File, []string, error) {
+	w := folderReader{want: want, spool: spool, first: first, left: want.MaxBytes, seen: map[string]bool{}}
+	got, err := transfer(ctx, files, want, w.read)
+	if err != nil {
+		return nil, nil, err
+	}
+	var notes []string
+	if w.skipped > 0 {
+		notes = append(notes, fmt.Sprintf("%d links and other things that are no regular files were left out of %s, such as %s.", w.skipped, want.Path, printable(w.example)))
+	}
+	return got, notes, nil
+}
+
+// folderReader reads the tar stream of a folder, which comes out of the agent's
+// sandbox.
+type folderReader struct {
+	want    task.SubmissionFile
+	spool   string
+	first   int
+	left    int64
+	got     []File
+	seen    map[string]bool
+	skipped int
+	example string
+}
+
+// memoryFolder is up to which size the files of a folder are held in memory, all
+// together.
+const memoryFolder = 16 << 20
+
+func (w *folderReader) read(r io.Reader) ([]File, error) {
+	tr := tar.NewReader(r)
+	for entries := 0; ; entries++ {
+		h, err := tr.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return w.got, nil
+		case err != nil:
+			return nil, err
+		case entries == 2*task.MaxFolderFiles || len(w.got) == task.MaxFolderFiles && h.Typeflag == tar.TypeReg:
+			return nil, invalid("%s has more than the %d files allowed.", w.want.Path, task.MaxFolderFiles)
+		}
+		if err := w.entry(h, tr); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (w *folderReader) entry(h *tar.Header, r io.Reader) error {
+	name := path.Clean(h.Name)
+	root := path.Clean(w.want.Path)
+	inside := root == "." || name == root || strings.HasPrefix(name, root+"/")
+	switch {
+	case !fs.ValidPath(name) && utf8.ValidString(name) || !inside:
+		return fmt.Errorf("the sandbox sent %q in the place of %s", h.Name, w.want.Path)
+	case h.Typeflag == tar.TypeDir:
+		return nil
+	case name == root:
+		return invalid("%s is not a folder.", w.want.Path)
+	case !utf8.ValidString(name) || strings.ContainsAny(name, "\x00\n\\"):
+		return invalid("%s has a file whose name cannot be taken: %s.", w.want.Path, printable(name))
+	case h.Typeflag != tar.TypeReg:
+		w.skipped++
+		w.example = name
+		return nil
+	case w.seen[name]:
+		return fmt.Errorf("the sandbox sent %q twice", name)
+	}
+	w.seen[name] = true
+	keep := int64(memoryFile)
+	if w.want.MaxBytes-w.left > memoryFolder {
+		keep = 1
+	}
+	file, err := newFile(name, io.LimitReader(r, w.left+1), keep, filepath.Join(w.spool, strconv.Itoa(w.first+len(w.got))))
+	if err != nil {
+		return err
+	}
+	if w.left -= file.Bytes; w.left < 0 {
+		return tooLarge(w.want)
+	}
+	file.Executable = h.Mode&0o111 != 0
+	w.got = append(w.got, file)
+	return nil
+}
+
+// folderOverhead is what names and padding of many small files take beside their
+// content.
+const folderOverhead = 16 << 20
 
 // errEnough ends a transfer of which no more is wanted.
 var errEnough = errors.New("enough was read")
@@ -113,7 +241,7 @@ func readEntry(r io.Reader, want task.SubmissionFile, spool string) (File, error
 	if h.Size > want.MaxBytes {
 		return File{}, tooLarge(want)
 	}
-	file, err := newFile(want.Path, io.LimitReader(tr, want.MaxBytes+1), spool)
+	file, err := newFile(want.Path, io.LimitReader(tr, want.MaxBytes+1), memoryFile, spool)
 	if err != nil {
 		return File{}, err
 	}

@@ -21,6 +21,8 @@ type File struct {
 	Bytes int64
 	// SHA256 of the content, in hexadecimal.
 	SHA256 string
+	// Executable says of a file of a folder that it may be run.
+	Executable bool
 
 	data  []byte // where it is small
 	spool string // else the file on the host that holds it
@@ -38,18 +40,18 @@ func (f File) Open() (io.ReadCloser, error) {
 	return file, nil
 }
 
-// newFile reads a file to its end. What is too large for memory is written to
-// spool.
-func newFile(path string, content io.Reader, spool string) (_ File, err error) {
+// newFile reads a file to its end. What is larger than memory bytes, at least 1, is
+// written to spool.
+func newFile(path string, content io.Reader, memory int64, spool string) (_ File, err error) {
 	sum := sha256.New()
 	content = io.TeeReader(content, sum)
 	f := File{Path: path}
-	f.data, err = io.ReadAll(io.LimitReader(content, memoryFile))
+	f.data, err = io.ReadAll(io.LimitReader(content, memory))
 	if err != nil {
 		return File{}, err
 	}
 	f.Bytes = int64(len(f.data))
-	if f.Bytes == memoryFile {
+	if f.Bytes == memory {
 		if err := f.spill(content, spool); err != nil {
 			return File{}, err
 		}

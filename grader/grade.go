@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"mlgym/gym"
@@ -22,8 +23,8 @@ func (g *Grader) Grade(ctx context.Context, req Request) (gym.Evaluation, error)
 		return gym.Evaluation{}, err
 	}
 	began := time.Now()
-	scores, details, err := g.grade(ctx, req)
-	eval := gym.Evaluation{Kind: req.Kind, Scores: scores, Details: details}
+	scores, details, notes, err := g.grade(ctx, req)
+	eval := gym.Evaluation{Kind: req.Kind, Scores: scores, Details: details, Message: strings.Join(notes, "\n")}
 	var refused *refusal
 	switch {
 	case errors.As(err, &refused):
@@ -48,16 +49,16 @@ func (g *Grader) Grade(ctx context.Context, req Request) (gym.Evaluation, error)
 // errTooSlow is the cause of a grading's end by the task's own timeout.
 var errTooSlow = errors.New("the grader took longer than the task allows")
 
-func (g *Grader) grade(ctx context.Context, req Request) (scores gym.Scores, details map[string]float64, err error) {
+func (g *Grader) grade(ctx context.Context, req Request) (scores gym.Scores, details map[string]float64, notes []string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, req.Task.Grading.Timeout, errTooSlow)
 	defer cancel()
 	log, err := openLog(req.LogDir, "grader.log")
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	spool, err := os.MkdirTemp("", "mlgym-submission-")
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("make a folder for the submission: %w", err), log.Close())
+		return nil, nil, nil, errors.Join(fmt.Errorf("make a folder for the submission: %w", err), log.Close())
 	}
 	s := &session{grader: g, req: req, log: log, spool: spool, players: map[string]*player{}}
 	defer func() {
@@ -67,7 +68,7 @@ func (g *Grader) grade(ctx context.Context, req Request) (scores gym.Scores, det
 		}
 	}()
 	if err := s.open(ctx); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if req.Collected != nil {
 		req.Collected(s.submission)
@@ -82,5 +83,6 @@ func (g *Grader) grade(ctx context.Context, req Request) (scores gym.Scores, det
 			<-killed
 		}
 	}()
-	return s.run(ctx)
+	scores, details, err = s.run(ctx)
+	return scores, details, s.notes, err
 }

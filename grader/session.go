@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"path"
 	"slices"
@@ -26,6 +27,7 @@ const (
 	libraryDir    = "library"
 	graderDir     = "grader"
 	submissionDir = "submission"
+	starterDir    = "starter"
 )
 
 // maxPlayers bounds how many players one grading may start.
@@ -36,6 +38,7 @@ type session struct {
 	grader     *Grader
 	req        Request
 	submission []File
+	notes      []string // of the submission, for the agent
 
 	box     sandbox.Sandbox // the grader's
 	process sandbox.Process
@@ -63,12 +66,16 @@ func (s *session) open(ctx context.Context) error {
 	ready := make(chan struct{})
 	wg.Go(func() {
 		defer close(ready)
-		if s.submission, collectErr = collect(ctx, s.req.Submission, s.req.Task.Submission, s.spool); collectErr != nil {
+		if s.submission, s.notes, collectErr = collect(ctx, s.req.Submission, s.req.Task.Submission, s.spool); collectErr != nil {
 			cancel(collectErr) // the sandboxes are not needed
 		}
 	})
 	wg.Go(func() {
 		spec := s.spec("grader", s.req.Task.Grading.World)
+		if spec.Links = maps.Clone(s.req.Task.Links); spec.Links == nil {
+			spec.Links = map[string]string{}
+		}
+		maps.Copy(spec.Links, s.req.Task.Grading.Links)
 		s.req.Provisions.forGrader(&spec)
 		s.box, boxErr = s.grader.driver.Create(ctx, spec)
 		if boxErr == nil {
@@ -92,6 +99,7 @@ func (s *session) open(ctx context.Context) error {
 // none of its data.
 func (s *session) newPlayer(ctx context.Context) (sandbox.Sandbox, error) {
 	spec := s.spec("player", s.req.Task.Grading.Player.World)
+	spec.Links = s.req.Task.Links
 	s.req.Provisions.environment(&spec)
 	return s.grader.driver.Create(ctx, spec)
 }
@@ -113,8 +121,13 @@ func (s *session) fill(ctx context.Context, collectErr error) error {
 	var t tarball
 	t.folder(libraryDir, python.Files, func(name string) bool { return !strings.HasPrefix(name, "mlgym_grader/") })
 	t.folder(graderDir, files, nil)
-	for _, f := range s.submission {
-		if s.req.Task.Submission.Kind == task.Files {
+	if s.req.Task.Submission.Kind == task.Files {
+		starter, err := s.req.Task.Starter()
+		if err != nil {
+			return err
+		}
+		t.folder(starterDir, starter, nil)
+		for _, f := range s.submission {
 			t.submitted(path.Join(submissionDir, f.Path), f)
 		}
 	}

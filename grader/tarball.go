@@ -20,13 +20,21 @@ type tarball struct {
 
 type tarEntry struct {
 	name  string
+	mode  int64
 	bytes int64
 	open  func() (io.ReadCloser, error)
 }
 
 // submitted adds a file of a submission.
 func (t *tarball) submitted(name string, f File) {
-	t.entries = append(t.entries, tarEntry{name, f.Bytes, f.Open})
+	t.entries = append(t.entries, tarEntry{name, mode(f.Executable), f.Bytes, f.Open})
+}
+
+func mode(executable bool) int64 {
+	if executable {
+		return 0o755
+	}
+	return 0o644
 }
 
 // folder adds all files of fsys below dir, except those that skip names by
@@ -48,7 +56,7 @@ func (t *tarball) folder(dir string, fsys fs.FS, skip func(name string) bool) {
 		if err != nil {
 			return err
 		}
-		t.entries = append(t.entries, tarEntry{path.Join(dir, name), info.Size(), func() (io.ReadCloser, error) { return fsys.Open(name) }})
+		t.entries = append(t.entries, tarEntry{path.Join(dir, name), mode(info.Mode()&0o111 != 0), info.Size(), func() (io.ReadCloser, error) { return fsys.Open(name) }})
 		return nil
 	})
 }
@@ -72,7 +80,7 @@ func (t *tarball) write(w io.Writer) error {
 }
 
 func (e tarEntry) write(out *tar.Writer) error {
-	if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: e.name, Mode: 0o644, Size: e.bytes}); err != nil {
+	if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: e.name, Mode: e.mode, Size: e.bytes}); err != nil {
 		return err
 	}
 	in, err := e.open()

@@ -109,8 +109,8 @@ type UnknownError struct {
 func (e *UnknownError) Error() string { return fmt.Sprintf("unknown task %q%s", e.ID, e.hint) }
 
 // WriteTar writes the files of a folder as a tar stream: sorted, with fixed
-// owner, time and permissions, so that equal folders give equal streams.
-// Hidden files and what Python leaves behind are left out.
+// owner and time, so that equal folders give equal streams; of the permissions
+// only whether a file is a program is kept. Hidden files and what Python leaves behind are left out.
 func WriteTar(w io.Writer, fsys fs.FS) error {
 	tw := tar.NewWriter(w)
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
@@ -131,7 +131,15 @@ func WriteTar(w io.Writer, fsys fs.FS) error {
 		if err != nil {
 			return err
 		}
-		if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(data))}); err != nil {
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		mode := int64(0o644)
+		if info.Mode()&0o111 != 0 {
+			mode = 0o755
+		}
+		if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: mode, Size: int64(len(data))}); err != nil {
 			return err
 		}
 		_, err = tw.Write(data)

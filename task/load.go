@@ -15,6 +15,7 @@ import (
 
 	"mlgym/gym"
 	"mlgym/internal/strictyaml"
+	"mlgym/sandbox"
 )
 
 // Format is the version of task.yaml that this program reads.
@@ -45,6 +46,8 @@ type spec struct {
 	Datasets          []string           `yaml:"datasets,optional"`
 	BaselineCommand   string             `yaml:"baseline_command,optional"`
 	Limits            World              `yaml:"limits,optional"`
+	Links             map[string]string  `yaml:"links,optional"`
+	Env               map[string]string  `yaml:"env,optional"`
 }
 
 // defaults of what task.yaml may leave out.
@@ -88,6 +91,8 @@ func Load(fsys fs.FS, dir string) (*Task, error) {
 		Datasets:          s.Datasets,
 		BaselineCommand:   s.BaselineCommand,
 		Limits:            s.Limits,
+		Links:             s.Links,
+		Env:               s.Env,
 		RewardRange:       defaultRange,
 		TrainingTimeout:   s.TrainingTimeout,
 		CommandTimeout:    defaultCommand,
@@ -131,6 +136,7 @@ func (c *checker) fail(key, format string, args ...any) {
 var (
 	idPattern      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 	variantPattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+	envPattern     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
 func (c *checker) spec(s *spec) {
@@ -148,7 +154,7 @@ func (c *checker) spec(s *spec) {
 			c.fail(key, "want one line of text")
 		}
 	}
-	c.submission(&s.Submission)
+	c.submission(s)
 	c.metrics(s.Metrics)
 	if s.PublishedBaseline != nil {
 		// It may lack the primary metric, where that was mended since.
@@ -182,15 +188,23 @@ func (c *checker) spec(s *spec) {
 	c.grading(s)
 }
 
-func (c *checker) submission(s *Submission) {
+func (c *checker) submission(of *spec) {
+	s := &of.Submission
 	if len(s.Files) == 0 {
 		c.fail("submission.files", "want at least one file")
 	}
 	seen := map[string]bool{}
 	for i, f := range s.Files {
 		key := fmt.Sprintf("submission.files[%d]", i)
-		if !fs.ValidPath(f.Path) || f.Path == "." || strings.ContainsAny(f.Path, "\\\x00\n") {
-			c.fail(key+".path", "want a path inside the workspace, with / and without .., got %q", f.Path)
+		name := f.Path
+		if f.Folder() && name != "./" {
+			name = strings.TrimSuffix(name, "/")
+		}
+		if name != "./" && (!fs.ValidPath(name) || name == "." || strings.ContainsAny(name, "\\\x00\n")) {
+			c.fail(key+".path", "want a path inside the workspace, with / and without .. (a folder ends in /, ./ is all of it), got %q", f.Path)
+		}
+		if f.Path == "./" && (len(s.Files) > 1 || len(of.Datasets) > 0) {
+			c.fail(key+".path", "the whole workspace can only be handed in alone, and where no data set lies in it")
 		}
 		if seen[f.Path] {
 			c.fail(key+".path", "%s stands twice", f.Path)
@@ -296,7 +310,22 @@ func (c *checker) provisions(s *spec) {
 	if strings.Contains(s.BaselineCommand, "\n") {
 		c.fail("baseline_command", "want one line")
 	}
+	for key, links := range map[string]map[string]string{"links": s.Links, "grading.links": s.Grading.Links} {
+		for link, target := range links {
+			if err := sandbox.CheckLink(link, target); err != nil {
+				c.fail(key+"."+link, "%v", err)
+			}
+		}
+	}
+	for name := range s.Env {
+		if !envPattern.MatchString(name) || slices.Contains(ownVariables, name) || strings.HasPrefix(name, "MLGYM_") {
+			c.fail("env."+name, "want the name of a variable that no sandbox sets itself")
+		}
+	}
 }
+
+// ownVariables are set by every sandbox.
+var ownVariables = []string{"PATH", "HOME", "USER", "LANG", "SHELL"}
 
 func (c *checker) grading(s *spec) {
 	g := s.Grading

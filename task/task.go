@@ -76,17 +76,25 @@ const (
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (k *Kind) UnmarshalText(text []byte) error { return strictyaml.OneOf(k, text, Program, Files) }
 
-// SubmissionFile is one file that the agent hands in.
+// MaxFolderFiles is how many files a folder that is handed in may have.
+const MaxFolderFiles = 10_000
+
+// SubmissionFile is one file, or folder, that the agent hands in.
 type SubmissionFile struct {
-	// Path is relative to the workspace, with forward slashes.
+	// Path is relative to the workspace, with forward slashes. One that ends in a
+	// slash is a folder with all that is in it, "./" the whole workspace.
 	Path string `yaml:"path"`
-	// MaxBytes bounds its size.
+	// MaxBytes bounds its size, that of all its files where it is a folder.
 	MaxBytes int64 `yaml:"max_bytes"`
 	// Binary says of a file of a program that it is no text.
 	Binary bool `yaml:"binary,optional"`
 	// Optional files may be missing.
 	Optional bool `yaml:"optional,optional"`
 }
+
+// Folder reports whether a folder is handed in: at most [MaxFolderFiles] regular
+// files, without the links among them.
+func (f SubmissionFile) Folder() bool { return strings.HasSuffix(f.Path, "/") }
 
 // Submission is what the agent hands in: exactly these files.
 type Submission struct {
@@ -186,6 +194,8 @@ type Grading struct {
 	// Timeout bounds one grading as a whole, players included.
 	Timeout time.Duration `yaml:"timeout"`
 	World   World         `yaml:"limits,optional"`
+	// Links are those of the grader's sandbox beside the task's.
+	Links map[string]string `yaml:"links,optional"`
 	// Player is nil for submissions that are not programs.
 	Player *Player `yaml:"player,optional"`
 }
@@ -216,6 +226,11 @@ type Task struct {
 	BaselineCommand string
 	// Limits of the agent's sandbox that the task needs.
 	Limits World
+	// Links are symbolic links of the agent's and the grader's sandbox, by their
+	// absolute path; see [sandbox.Spec].
+	Links map[string]string
+	// Env are variables of the agent's sandbox.
+	Env map[string]string
 	// RewardRange is what the normalised score is clipped to.
 	RewardRange Range
 	// TrainingTimeout bounds a command of the agent that runs a training

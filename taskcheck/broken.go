@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 
 	"mvdan.cc/sh/v3/syntax"
 
@@ -28,6 +29,18 @@ var broken = []struct{ name, script string }{
 	{"an archive", `echo x > x && tar -czf "$f" x`},
 }
 
+// brokenFolders are those of a submission that is a folder.
+var brokenFolders = []struct{ name, script string }{
+	{"missing", `rm -rf "$f"`},
+	{"a file", `: > "$f"`},
+	{"a link out", `ln -s /etc "$f"`},
+	{"too large", `mkdir -p "$f" && truncate -s $(($max + 1)) "$f/large"`},
+	{"too many files", `mkdir -p "$f" && cd "$f" && seq 10001 | xargs touch`},
+}
+
+// brokenWorkspace is what of it the workspace itself can be.
+var brokenWorkspace = brokenFolders[3:]
+
 // tryBroken hands in what cannot be graded: each has to be refused with a
 // message, and none may be a fault of the grader.
 func (c *check) tryBroken(ctx context.Context) (f Finding, err error) {
@@ -41,12 +54,23 @@ func (c *check) tryBroken(ctx context.Context) (f Finding, err error) {
 	if !ok {
 		return f, errors.New("this sandbox has no shell")
 	}
-	name, err := syntax.Quote(want.Path, syntax.LangBash)
+	name, err := syntax.Quote(path.Clean(want.Path), syntax.LangBash)
 	if err != nil {
 		return f, err
 	}
+	broken := broken
+	switch {
+	case want.Path == "./":
+		broken = brokenWorkspace
+	case want.Folder():
+		broken = brokenFolders
+		if want.Optional {
+			broken = brokenFolders[1:]
+		}
+	}
+	scored := 0
 	for _, b := range broken {
-		text := fmt.Sprintf("cd %s && f=%s max=%d && mkdir -p \"$(dirname \"$f\")\" && rm -rf \"$f\" && %s",
+		text := fmt.Sprintf("cd %s && f=%s max=%d && mkdir -p \"$(dirname \"$f\")\" && { [ \"$f\" = . ] || rm -rf \"$f\"; } && %s && cd %[1]s",
 			sandbox.WorkDir, name, want.MaxBytes, b.script)
 		res, err := shell.Run(ctx, sandbox.Script{Text: text})
 		if err != nil {
@@ -59,11 +83,17 @@ func (c *check) tryBroken(ctx context.Context) (f Finding, err error) {
 		switch {
 		case err != nil:
 			return Finding{Detail: fmt.Sprintf("%s: the grader failed instead of refusing it: %v", b.name, err)}, nil
+		case e.Problem == gym.Scored && c.spec.Broken == "scored" && !c.cfg.Task.Primary().Better(c.primary(e), c.baseline):
+			scored++
 		case e.Problem == gym.Scored:
 			return Finding{Detail: fmt.Sprintf("%s: got the score %v", b.name, e.Scores)}, nil
-		case e.Message == "":
+		case e.Problem != gym.Scored && e.Message == "":
 			return Finding{Detail: b.name + ": it was refused without a message"}, nil
 		}
 	}
-	return Finding{OK: true, Detail: fmt.Sprintf("%d kinds of broken submissions are refused with a message", len(broken))}, nil
+	detail := fmt.Sprintf("%d kinds of broken submissions are refused with a message", len(broken)-scored)
+	if scored > 0 {
+		detail += fmt.Sprintf(", %d gain nothing", scored)
+	}
+	return Finding{OK: true, Detail: detail}, nil
 }

@@ -164,10 +164,18 @@ func (c *check) text() {
 	c.add(f)
 }
 
+// mode is the one that is tried: hardened, where the task has it.
+func (c *check) mode() task.Mode {
+	if c.cfg.Task.HasMode(task.Hardened) {
+		return task.Hardened
+	}
+	return c.cfg.Task.Modes[0]
+}
+
 // config of a workspace like an agent's.
 func (c *check) config() taskenv.Config {
 	return taskenv.Config{
-		Task: c.cfg.Task, Driver: c.cfg.Driver, Mode: task.Hardened, Variant: c.cfg.Variant, Root: c.cfg.Root, Provisions: c.cfg.Provisions,
+		Task: c.cfg.Task, Driver: c.cfg.Driver, Mode: c.mode(), Variant: c.cfg.Variant, Root: c.cfg.Root, Provisions: c.cfg.Provisions,
 	}
 }
 
@@ -213,7 +221,7 @@ func (a *attempt) gradeAs(ctx context.Context, t *task.Task, kind gym.Kind) (_ g
 	defer func() { err = errors.Join(err, os.RemoveAll(logs)) }()
 	c := a.check.cfg
 	eval, err := grader.New(c.Driver, grader.Options{Root: c.Root}).Grade(ctx, grader.Request{
-		Task: t, Submission: a.box.Files(), Kind: kind, Mode: task.Hardened, Variant: c.Variant, Key: c.Key, LogDir: logs, Provisions: c.Provisions,
+		Task: t, Submission: a.box.Files(), Kind: kind, Mode: a.check.mode(), Variant: c.Variant, Key: c.Key, LogDir: logs, Provisions: c.Provisions,
 	})
 	players, readErr := fs.Glob(os.DirFS(logs), "player-*.log")
 	err = errors.Join(err, readErr)

@@ -29,6 +29,9 @@ type spec struct {
 	CheatParameters map[string]any `yaml:"cheat_parameters,optional"`
 	// Null says what a submission that did no work gets: invalid or scored.
 	Null string `yaml:"null_outcome"`
+	// Broken says what broken submissions get: refused, the default, or scored,
+	// then not better than the baseline.
+	Broken string `yaml:"broken_outcome,optional"`
 }
 
 func loadSpec(tests fs.FS) (spec, error) {
@@ -50,6 +53,12 @@ func loadSpec(tests fs.FS) (spec, error) {
 	}
 	if s.Null != "invalid" && s.Null != "scored" {
 		fail("null_outcome", "want invalid or scored, got %q", s.Null)
+	}
+	if s.Broken == "" {
+		s.Broken = "refused"
+	}
+	if s.Broken != "refused" && s.Broken != "scored" {
+		fail("broken_outcome", "want refused or scored, got %q", s.Broken)
 	}
 	for key, v := range map[string]float64{"tolerance": s.Tolerance, "repeat": s.Repeat} {
 		if v < 0 || math.IsNaN(v) {

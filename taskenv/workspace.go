@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"slices"
 
 	"mlgym/sandbox"
 	"mlgym/task"
@@ -33,7 +35,11 @@ func newSandbox(ctx context.Context, cfg Config, seed uint64, onCall func(contex
 		Root:    cfg.Root,
 		Limits:  cfg.Limits.Or(cfg.Task.Limits.Limits()),
 		Env:     []string{"MLGYM_TASK=" + string(cfg.Task.ID), "MLGYM_VARIANT=" + cfg.Variant, fmt.Sprintf("MLGYM_SEED=%d", seed)},
+		Links:   cfg.Task.Links,
 		OnCall:  onCall,
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Task.Env)) {
+		spec.Env = append(spec.Env, name+"="+cfg.Task.Env[name])
 	}
 	cfg.Provisions.ForAgent(&spec, cfg.Mode)
 	return cfg.Driver.Create(ctx, spec)

@@ -57,6 +57,8 @@ class Session:
         self.parameters: dict[str, Any] = begin["parameters"]
         self.files: list[str] = begin["files"]
         self.submission = Path(begin["submission"])
+        self.starter = self.submission.parent / "starter"
+        """The starter's files as they were given out, where the submission is data."""
         self.data = Path(begin["data"])
         """The folder with a folder for each split of the task's data sets, hidden ones included."""
         self._seed = bytes.fromhex(begin["seed"])
