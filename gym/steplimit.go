@@ -3,6 +3,8 @@ package gym
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"slices"
 )
 
@@ -92,4 +94,24 @@ func (s *stepLimit) withLeft(obs Observation) Observation {
 		obs.StepsLeft = left
 	}
 	return obs
+}
+
+// Snapshot implements [Snapshotter].
+func (s *stepLimit) Snapshot(ctx context.Context, dst io.Writer) error {
+	inner, ok := s.env.(Snapshotter)
+	if !ok {
+		return fmt.Errorf("%w: the wrapped environment is no Snapshotter", ErrNoSnapshot)
+	}
+	return inner.Snapshot(ctx, dst)
+}
+
+// Restore implements [Snapshotter]. The steps before the snapshot count.
+func (s *stepLimit) Restore(ctx context.Context, opts ResetOptions, src io.Reader) (Observation, error) {
+	inner, ok := s.env.(Snapshotter)
+	if !ok {
+		return Observation{}, fmt.Errorf("%w: the wrapped environment is no Snapshotter", ErrNoSnapshot)
+	}
+	obs, err := inner.Restore(ctx, opts, src)
+	s.taken = obs.Step
+	return s.withLeft(obs), err
 }

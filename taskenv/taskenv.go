@@ -59,7 +59,7 @@ type Config struct {
 	Keep func(kind gym.Kind, attempt int) (logDir string, collected func([]grader.File))
 }
 
-// Env implements [gym.Env] and [gym.Finisher].
+// Env implements [gym.Env], [gym.Finisher] and [gym.Snapshotter].
 type Env struct {
 	cfg Config
 
@@ -131,23 +131,35 @@ func (e *Env) Reset(ctx context.Context, opts gym.ResetOptions) (gym.Observation
 	}
 	ctx, done := e.within(ctx)
 	defer done()
-	e.over, e.best = false, nil
-	e.calls.reset(opts.Seed)
-	box, err := newSandbox(ctx, e.cfg, opts.Seed, e.onCall)
+	if err := e.begin(ctx, header{Seed: opts.Seed}); err != nil {
+		return gym.Observation{}, err
+	}
+	box, err := e.current()
 	if err != nil {
 		return gym.Observation{}, err
+	}
+	if err := putStarter(ctx, e.cfg.Task, box); err != nil {
+		return gym.Observation{}, errors.Join(err, e.drop())
+	}
+	return gym.Observation{Text: statement(e.cfg), StepsLeft: -1, WorkingDir: sandbox.WorkDir}, nil
+}
+
+// begin makes the sandbox of an episode that stands where h says.
+func (e *Env) begin(ctx context.Context, h header) error {
+	e.over, e.best = false, h.Best
+	e.calls.reset(h)
+	box, err := newSandbox(ctx, e.cfg, h.Seed, e.onCall)
+	if err != nil {
+		return err
 	}
 	e.mu.Lock()
 	closed := e.closed
 	e.box = box
 	e.mu.Unlock()
 	if closed {
-		return gym.Observation{}, errors.Join(errClosed, e.drop())
+		return errors.Join(errClosed, e.drop())
 	}
-	if err := putStarter(ctx, e.cfg.Task, box); err != nil {
-		return gym.Observation{}, errors.Join(err, e.drop())
-	}
-	return gym.Observation{Text: statement(e.cfg), StepsLeft: -1, WorkingDir: sandbox.WorkDir}, nil
+	return nil
 }
 
 // drop closes the sandbox, if there is one.
@@ -178,10 +190,11 @@ func (e *Env) within(ctx context.Context) (context.Context, func()) {
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-func (c *calls) reset(seed uint64) {
+func (c *calls) reset(h header) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.seed, c.step, c.attempts, c.validated, c.made, c.submitted, c.fault = seed, 0, 0, 0, nil, false, nil
+	c.seed, c.step, c.attempts, c.validated = h.Seed, h.Step, h.Attempts, 0
+	c.made, c.submitted, c.fault = h.Untold, h.Submitted, nil
 }
 
 // begin counts a step and says whether the submission was made before it.

@@ -29,8 +29,22 @@ func TestMain(m *testing.M) {
 // newEnv makes an environment of a real task in a real sandbox and resets it.
 func newEnv(t *testing.T, opts mlgym.Options) *taskenv.Env {
 	t.Helper()
-	opts.Variant = "small"
 	opts.Secret = []byte("the secret of this test, 32 byte")
+	env := makeEnv(t, opts)
+	_, err := env.Reset(t.Context(), gym.ResetOptions{Seed: 1})
+	if _, ok := errors.AsType[*sandbox.UnavailableError](err); ok {
+		t.Skipf("SKIPPED, nothing of this is tested here: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return env
+}
+
+// makeEnv makes such an environment.
+func makeEnv(t *testing.T, opts mlgym.Options) *taskenv.Env {
+	t.Helper()
+	opts.Variant = "small"
 	opts.Driver = bubblewrap.New(bubblewrap.Options{})
 	env, err := mlgym.Make("battleOfSexes", opts)
 	if err != nil {
@@ -41,13 +55,6 @@ func newEnv(t *testing.T, opts mlgym.Options) *taskenv.Env {
 			t.Errorf("Close: %v", err)
 		}
 	})
-	_, err = env.Reset(t.Context(), gym.ResetOptions{Seed: 1})
-	if _, ok := errors.AsType[*sandbox.UnavailableError](err); ok {
-		t.Skipf("SKIPPED, nothing of this is tested here: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 	return env
 }
 

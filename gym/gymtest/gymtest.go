@@ -11,8 +11,10 @@
 package gymtest
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"math"
 	"testing"
 	"time"
@@ -59,6 +61,8 @@ func Run(t *testing.T, s Suite) {
 		{"the end is told and nothing follows", testEnd},
 		{"reset begins a further episode", testSecondEpisode},
 		{"finish ends the episode for its cause", testFinish},
+		{"an episode goes on from a snapshot", testSnapshot},
+		{"what is no snapshot is refused", testSnapshotRefused},
 		{"close is idempotent", testClose},
 		{"close before reset", testCloseFirst},
 		{"close ends a running step", testCloseDuringStep},
@@ -334,5 +338,77 @@ func (s Suite) interrupted(ctx context.Context, t *testing.T, env gym.Env, inter
 		}
 	case <-time.After(s.Patience):
 		t.Errorf("the interrupted Step did not return within %v", s.Patience)
+	}
+}
+
+// saved returns the state of an environment, or skips the test.
+func saved(t *testing.T, env gym.Env) []byte {
+	t.Helper()
+	snapshotter, ok := env.(gym.Snapshotter)
+	if !ok {
+		t.Skip("the environment is no gym.Snapshotter")
+	}
+	var buf bytes.Buffer
+	err := snapshotter.Snapshot(t.Context(), &buf)
+	if errors.Is(err, gym.ErrNoSnapshot) {
+		t.Skip("SKIPPED: ", err)
+	}
+	if err != nil {
+		t.Fatalf("Snapshot: %v", err)
+	}
+	return buf.Bytes()
+}
+
+func testSnapshot(t *testing.T, s Suite) {
+	env := s.start(t)
+	first := resetEnv(t, env)
+	before := step(t, env, s.Action)
+	state := saved(t, env)
+	if after := step(t, env, s.Action); after.Observation.Step != 2 {
+		t.Errorf("the step after Snapshot is %d, want 2", after.Observation.Step)
+	}
+	// Both a fresh environment and the same one go on from there, as often as one
+	// likes.
+	for name, other := range map[string]gym.Env{"a fresh one": s.start(t), "another fresh one": s.start(t), "the same": env} {
+		obs, err := other.(gym.Snapshotter).Restore(t.Context(), gym.ResetOptions{Seed: seed}, bytes.NewReader(state))
+		if err != nil {
+			t.Fatalf("%s: Restore: %v", name, err)
+		}
+		checkObservation(t, obs)
+		if obs.Step != 1 || obs.Text != first.Text || obs.StepsLeft != before.Observation.StepsLeft {
+			t.Errorf("%s: Restore gives %+v; want the statement, step 1 and %d steps left", name, obs, before.Observation.StepsLeft)
+		}
+		if tr := step(t, other, s.Action); tr.Observation.Step != 2 || tr.Done() {
+			t.Errorf("%s: the step after Restore led to %+v, want step 2", name, tr)
+		}
+	}
+}
+
+func testSnapshotRefused(t *testing.T, s Suite) {
+	env := s.reset(t)
+	state := saved(t, env)
+	if len(state) == 0 {
+		t.Fatal("Snapshot wrote nothing")
+	}
+	other, _ := s.start(t).(gym.Snapshotter)
+	for name, torn := range map[string][]byte{"nothing": nil, "half": state[:len(state)/2], "no snapshot": []byte("{}\n{}\n")} {
+		if _, err := other.Restore(t.Context(), gym.ResetOptions{Seed: seed}, bytes.NewReader(torn)); err == nil {
+			t.Errorf("Restore of %s: no error, want one", name)
+		}
+		wantRefused(t, other.(gym.Env), s.Action, "after a Restore that failed")
+	}
+	if _, err := other.Restore(t.Context(), gym.ResetOptions{Seed: seed + 1}, bytes.NewReader(state)); err == nil {
+		t.Error("Restore with another seed: no error, want one")
+	}
+	resetEnv(t, other.(gym.Env))
+	step(t, other.(gym.Env), s.Action)
+	if err := env.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if err := env.(gym.Snapshotter).Snapshot(t.Context(), io.Discard); err == nil {
+		t.Error("Snapshot after Close: no error, want one")
+	}
+	if _, err := env.(gym.Snapshotter).Restore(t.Context(), gym.ResetOptions{Seed: seed}, bytes.NewReader(state)); err == nil {
+		t.Error("Restore after Close: no error, want one")
 	}
 }

@@ -3,6 +3,8 @@ package gymtest_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"math"
 	"os"
 	"os/exec"
@@ -22,6 +24,7 @@ type counter struct {
 	mu     sync.Mutex
 	closed chan struct{}
 	ready  bool
+	seed   uint64
 	steps  int
 }
 
@@ -29,7 +32,8 @@ func newCounter(defect string) *counter {
 	return &counter{defect: defect, closed: make(chan struct{})}
 }
 
-func (c *counter) Reset(context.Context, gym.ResetOptions) (gym.Observation, error) {
+func (c *counter) Reset(_ context.Context, opts gym.ResetOptions) (gym.Observation, error) {
+	c.seed = opts.Seed
 	if c.isClosed() {
 		return gym.Observation{}, errors.New("the environment is closed")
 	}
@@ -111,6 +115,41 @@ func (c *counter) Finish(_ context.Context, cause gym.Cause) (gym.Transition, er
 	return tr, nil
 }
 
+func (c *counter) Snapshot(_ context.Context, dst io.Writer) error {
+	if c.isClosed() && c.defect != "saves after close" || !c.ready {
+		return errors.New("there is no episode")
+	}
+	_, err := fmt.Fprintf(dst, "counter %d %d.", c.seed, c.steps)
+	if c.defect == "counts when saved" {
+		c.steps++
+	}
+	return err
+}
+
+func (c *counter) Restore(_ context.Context, opts gym.ResetOptions, src io.Reader) (gym.Observation, error) {
+	c.ready = c.defect == "goes on after a failed restore"
+	if c.isClosed() {
+		return gym.Observation{}, errors.New("the environment is closed")
+	}
+	text, err := io.ReadAll(src)
+	if err != nil {
+		return gym.Observation{}, err
+	}
+	var seed uint64
+	var end string
+	if n, err := fmt.Sscanf(string(text), "counter %d %d%s", &seed, &c.steps, &end); (n != 3 || end != ".") && c.defect != "takes anything" {
+		return gym.Observation{}, fmt.Errorf("this is no snapshot: %w", errors.Join(err, io.ErrUnexpectedEOF))
+	}
+	if seed != opts.Seed && c.defect != "takes any seed" && c.defect != "takes anything" {
+		return gym.Observation{}, errors.New("the snapshot has another seed")
+	}
+	if c.defect == "forgets the count" {
+		c.steps = 0
+	}
+	c.seed, c.ready = seed, true
+	return c.observe("Count as far as you like."), nil
+}
+
 func (c *counter) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -170,18 +209,24 @@ func TestDefectsAreFound(t *testing.T) {
 		t.Skip("this is a child process")
 	}
 	for defect, want := range map[string]string{
-		"keeps the count":       "reset_begins_a_further_episode",
-		"invalid text":          "not valid UTF-8",
-		"lives after close":     "Step after Close: no error",
-		"steps at any time":     "Step before Reset: no error",
-		"mistakes are faults":   "a_mistake_is_an_observation",
-		"two flags":             "terminated and truncated are both true",
-		"no status":             "exit status",
-		"infinite score":        "count is +Inf",
-		"no reward":             "reward is NaN",
-		"goes on after finish":  "Step after Finish: no error",
-		"close once":            "Close: closed already",
-		"cannot be interrupted": "did not return within",
+		"keeps the count":                "reset_begins_a_further_episode",
+		"invalid text":                   "not valid UTF-8",
+		"lives after close":              "Step after Close: no error",
+		"steps at any time":              "Step before Reset: no error",
+		"mistakes are faults":            "a_mistake_is_an_observation",
+		"two flags":                      "terminated and truncated are both true",
+		"no status":                      "exit status",
+		"infinite score":                 "count is +Inf",
+		"no reward":                      "reward is NaN",
+		"goes on after finish":           "Step after Finish: no error",
+		"close once":                     "Close: closed already",
+		"counts when saved":              "the step after Snapshot is 3",
+		"forgets the count":              "the statement, step 1",
+		"takes anything":                 "Restore of nothing: no error",
+		"takes any seed":                 "Restore with another seed: no error",
+		"saves after close":              "Snapshot after Close: no error",
+		"goes on after a failed restore": "Step after a Restore that failed: no error",
+		"cannot be interrupted":          "did not return within",
 	} {
 		t.Run(defect, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestDefect$")

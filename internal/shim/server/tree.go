@@ -134,21 +134,24 @@ func (s *saver) header(path string, info fs.FileInfo, h *tar.Header) error {
 
 // other writes what is no folder.
 func (s *saver) other(path string, info fs.FileInfo) error {
-	switch kind := info.Mode().Type(); {
-	case kind == 0:
+	kind := info.Mode().Type()
+	if kind == 0 {
 		return s.file(path, info)
-	case kind == fs.ModeSymlink:
+	}
+	if kind == fs.ModeSymlink {
 		target, err := os.Readlink(path)
 		if err != nil {
 			return refused("%w", err)
 		}
 		return s.header(path, info, &tar.Header{Typeflag: tar.TypeSymlink, Linkname: target})
-	case kind == fs.ModeNamedPipe:
+	}
+	if kind == fs.ModeNamedPipe {
 		return s.header(path, info, &tar.Header{Typeflag: tar.TypeFifo})
-	case kind == fs.ModeSocket:
+	}
+	if kind == fs.ModeSocket {
 		return nil // nobody listens any more
 	}
-	return refused("%s is a %s", path, info.Mode().Type())
+	return refused("%s is a %s", path, kind)
 }
 
 func (s *saver) file(path string, info fs.FileInfo) error {
