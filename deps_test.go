@@ -93,6 +93,9 @@ runstore:                 agent gym sandbox trajectory internal/atomicfile inter
 slurm:
 slurm/slurmtest:          slurm
 
+# Many runs: what they share.
+experiment/budget:        model internal/atomicfile internal/flock
+
 # From runs to pages.
 stats:
 plot:
