@@ -30,9 +30,13 @@ type ownRun struct {
 	manifest runstore.Manifest
 }
 
-// model is the id under which a run of ours takes part: its model, or its
-// agent where it has none; with the scaffold where that is not the default.
+// model is the id under which a run of ours takes part: what its experiment
+// calls the agent; else its model, or its agent where it has none, with the
+// scaffold where that is not the default.
 func (r ownRun) model() string {
+	if name := r.manifest.AgentName; name != "" && name != BaselineID {
+		return name
+	}
 	who := r.manifest.Model
 	if who == "" {
 		who = r.manifest.Agent

@@ -71,6 +71,8 @@ type Manifest struct {
 	Digests map[string]string `json:"digests,omitempty"`
 
 	Agent string `json:"agent"`
+	// AgentName is what an experiment calls the agent, "" elsewhere.
+	AgentName string `json:"agent_name,omitempty"`
 	// AgentConfig is what it takes to make the same agent again.
 	AgentConfig json.RawMessage `json:"agent_config,omitempty"`
 	Model       string          `json:"model,omitempty"`

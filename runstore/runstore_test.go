@@ -460,6 +460,37 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestListLeavesHiddenFoldersOut: experiments keep attempts there that do not
+// count. One that is asked for by name is listed.
+func TestListLeavesHiddenFoldersOut(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"cell/attempt-2/run", "cell/.attempt-1/run"} {
+		run, err := runstore.Create(filepath.Join(root, name), runstore.Manifest{Task: "blotto", Agent: "demo"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := run.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for below, want := range map[string]string{"": "cell/attempt-2/run", "cell/.attempt-1": "cell/.attempt-1/run"} {
+		var got []string
+		for e, err := range runstore.List(filepath.Join(root, below)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			name, err := filepath.Rel(root, e.Dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, name)
+		}
+		if len(got) != 1 || got[0] != want {
+			t.Errorf("below %q: got %v, want %s", below, got, want)
+		}
+	}
+}
+
 func TestListGoesOnAfterDamage(t *testing.T) {
 	root := t.TempDir()
 	for _, name := range []string{"a/llm/1", "a/llm/2", "b/demo/3"} {
