@@ -221,6 +221,9 @@ func (c *Client) run(ctx context.Context, stdin, name string, args ...string) (s
 		return stdout, nil
 	}
 	stderr = strings.TrimSpace(stderr)
+	if errors.As(err, new(*UnavailableError)) {
+		return "", err
+	}
 	if errors.Is(err, exec.ErrNotFound) {
 		return "", &UnavailableError{
 			Reason: fmt.Sprintf("%s is not on PATH", name),
@@ -263,6 +266,14 @@ var outages = []struct {
 
 // execute is the runner for real commands.
 func (c *Client) execute(ctx context.Context, name string, args []string, stdin string) (stdout, stderr string, err error) {
+	conf := c.options.Conf
+	if conf == "" {
+		conf = os.Getenv("SLURM_CONF")
+	}
+	if _, err := os.Stat(conf); conf != "" && err != nil {
+		// Slurm itself would wait a minute for the file to appear.
+		return "", "", &UnavailableError{Reason: fmt.Sprintf("its configuration cannot be read: %v", err), Fix: "set SLURM_CONF to the cluster's slurm.conf"}
+	}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = environ(os.Environ(), c.options.Conf)
 	if name != "sbatch" {

@@ -11,8 +11,9 @@
 //
 //   - A node that loses its network runs its tasks on while Slurm, after
 //     SlurmdTimeout, runs them again elsewhere. Both may finish.
-//   - A controller that was killed forgets what it had not written yet, and may
-//     run a running task again without counting a restart.
+//   - A controller that was killed forgets what it had not written yet, some
+//     seconds: it may run a running task again without counting a restart, and
+//     may not know an array any more that it had just taken.
 //   - A submission whose answer was lost may be queued all the same
 //     ([ErrMaybeSubmitted]).
 //   - A task that ended is forgotten after MinJobAge (300 s by default), for good
@@ -33,7 +34,7 @@
 // that with scontrol, except after a SIGTERM: what was cancelled must not come
 // back, and what was preempted is requeued by Slurm.
 //
-// Set Array.Requeue for any of that, since a job that may not be requeued is not.
+// Set Array.Requeue for any of that.
 //
 // # Versions
 //

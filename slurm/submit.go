@@ -54,7 +54,8 @@ type Array struct {
 	// it is empty. A task that is run again appends.
 	OutputPattern string
 	// Requeue lets a task be run again after a lost node, a preemption, or an exit
-	// with [ExitRequeue]; see the package's comment. Without it, none of these does.
+	// with [ExitRequeue]; see the package's comment. Without it, only the exit does,
+	// and that only on a site with RequeueExit=75, which asks nobody.
 	Requeue bool
 	// SignalBefore asks for SIGUSR1 to the program that long before its time is up.
 	// Slurm's clock is coarse: it may come up to 60 s earlier.

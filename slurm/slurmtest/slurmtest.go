@@ -376,7 +376,8 @@ func (c *Cluster) ThawJobs(name string) error {
 // NodeState is the state of a node as sinfo tells it: "idle", "mixed", "down*".
 func (c *Cluster) NodeState(ctx context.Context, name string) (string, error) {
 	out, err := c.Command(ctx, "sinfo", "-h", "-N", "-n", name, "-o", "%T")
-	return strings.TrimSpace(out), err
+	state, _, _ := strings.Cut(out, "\n") // a line for each of its partitions
+	return strings.TrimSpace(state), err
 }
 
 // AwaitNode waits until a node is in one of the states, for at most limit.
