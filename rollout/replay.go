@@ -15,7 +15,12 @@ import (
 // returns where the outcome differs. Parts that vary by nature are masked, see
 // [trajectory.MaskVolatile]. The error is a fault of the environment.
 func Replay(ctx context.Context, env gym.Env, rec *trajectory.Recorded) ([]trajectory.Difference, error) {
-	diffs, last, err := reexecute(ctx, env, rec, nil)
+	again := reexecution{env: env, rec: rec}
+	err := again.reset(ctx)
+	if err == nil {
+		err = again.run(ctx, 0)
+	}
+	diffs, last := again.diffs, again.last
 	if err != nil {
 		return diffs, err
 	}
@@ -34,43 +39,68 @@ func Replay(ctx context.Context, env gym.Env, rec *trajectory.Recorded) ([]traje
 	return append(diffs, trajectory.CompareTransitions(len(rec.Steps)+1, *end.Transition, got)...), nil
 }
 
-// reexecute resets the environment and runs the recorded actions. It stops
-// early when the episode ends earlier than the record, which is a difference.
-func reexecute(ctx context.Context, env gym.Env, rec *trajectory.Recorded, each func(step int)) ([]trajectory.Difference, gym.Transition, error) {
-	var last gym.Transition
-	if rec.Reset == nil {
-		return nil, last, errors.New("the record has no reset: nothing was run")
-	}
-	obs, err := env.Reset(ctx, gym.ResetOptions{Seed: rec.Reset.Seed})
-	if err != nil {
-		return nil, last, fmt.Errorf("replay the reset: %w", err)
-	}
-	last.Observation = obs
-	diffs := trajectory.CompareObservations(0, rec.Reset.Observation, obs)
-	for i, step := range rec.Steps {
-		if each != nil {
-			each(i + 1)
-		}
-		last, err = env.Step(ctx, step.Action)
-		if err != nil {
-			return diffs, last, fmt.Errorf("replay step %d: %w", i+1, err)
-		}
-		diffs = append(diffs, trajectory.CompareTransitions(i+1, step.Transition, last)...)
-		if last.Done() && i+1 < len(rec.Steps) {
-			diffs = append(diffs, trajectory.Difference{
-				Step: i + 2, Field: "missing",
-				Recorded: fmt.Sprintf("%d more steps", len(rec.Steps)-i-1),
-				Got:      "the episode had ended already",
-			})
-			break
-		}
-	}
-	return diffs, last, nil
+// reexecution executes the actions of a record once more.
+type reexecution struct {
+	env gym.Env
+	rec *trajectory.Recorded
+	// before and after a step are called where they are not nil; after ends the
+	// re-execution with its error.
+	before func()
+	after  func(step int, took time.Duration) error
+
+	diffs []trajectory.Difference
+	last  gym.Transition
 }
 
-// resume executes the recorded actions in the fresh environment and records
-// how that went. It returns what begin returns; the agent is brought back
-// before it is asked the next time.
+// reset resets the environment.
+func (x *reexecution) reset(ctx context.Context) error {
+	if x.rec.Reset == nil {
+		return errors.New("the record has no reset: nothing was run")
+	}
+	obs, err := x.env.Reset(ctx, gym.ResetOptions{Seed: x.rec.Reset.Seed})
+	if err != nil {
+		return fmt.Errorf("replay the reset: %w", err)
+	}
+	x.last.Observation = obs
+	x.diffs = trajectory.CompareObservations(0, x.rec.Reset.Observation, obs)
+	return nil
+}
+
+// run runs the recorded actions after a step. It stops early when the episode
+// ends earlier than the record, which is a difference.
+func (x *reexecution) run(ctx context.Context, from int) error {
+	steps := x.rec.Steps
+	for i := from; i < len(steps); i++ {
+		if x.before != nil {
+			x.before()
+		}
+		began := time.Now()
+		var err error
+		if x.last, err = x.env.Step(ctx, steps[i].Action); err != nil {
+			return fmt.Errorf("replay step %d: %w", i+1, err)
+		}
+		x.diffs = append(x.diffs, trajectory.CompareTransitions(i+1, steps[i].Transition, x.last)...)
+		if x.last.Done() && i+1 < len(steps) {
+			x.diffs = append(x.diffs, trajectory.Difference{
+				Step: i + 2, Field: "missing",
+				Recorded: fmt.Sprintf("%d more steps", len(steps)-i-1),
+				Got:      "the episode had ended already",
+			})
+			return nil
+		}
+		if x.after != nil && !x.last.Done() {
+			if err := x.after(i+1, time.Since(began)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// resume brings the fresh environment to where the record ends, from a checkpoint
+// where there is one, by executing the recorded actions after it, and records how
+// that went. It returns what begin returns; the agent is brought back before it
+// is asked the next time.
 func (r *runner) resume(ctx context.Context) (gym.Observation, *agent.Turn, error) {
 	rec := r.Resume
 	var none gym.Observation
@@ -83,7 +113,27 @@ func (r *runner) resume(ctx context.Context) (gym.Observation, *agent.Turn, erro
 	r.before = rec.Summary.Totals.Seconds
 	r.past = rec
 	began := time.Now()
-	diffs, last, err := reexecute(ctx, r.Env, rec, func(int) { r.progress(Replaying, nil) })
+	r.progress(Replaying, nil)
+	again := reexecution{env: r.Env, rec: rec, before: func() { r.progress(Replaying, nil) }}
+	again.after = func(step int, took time.Duration) error {
+		r.worked(ctx, step, took)
+		if step < len(rec.Steps) && r.stopped() {
+			return r.stop(ctx, step, true)
+		}
+		return nil
+	}
+	from, obs, err := r.restore(ctx, rec)
+	again.last.Observation = obs
+	if err == nil && from == 0 {
+		err = again.reset(ctx)
+	}
+	if err == nil {
+		err = again.run(ctx, from)
+	}
+	if errors.Is(err, ErrStopped) {
+		return none, nil, err
+	}
+	last := again.last
 	if err == nil && last.Done() && !recordedDone(rec) {
 		err = fmt.Errorf("the re-executed episode ended early, at step %d: %s", last.Observation.Step, last.Info.ExitStatus)
 	}
@@ -91,7 +141,7 @@ func (r *runner) resume(ctx context.Context) (gym.Observation, *agent.Turn, erro
 		return none, nil, r.cut(ctx, trajectory.Fault{Source: trajectory.FromEnv, Resuming: true}, fmt.Errorf("resume: %w", err))
 	}
 	err = r.record(trajectory.Event{Resume: &trajectory.Resume{
-		Steps: len(rec.Steps), Observation: last.Observation, Differences: diffs,
+		Checkpoint: from, Steps: len(rec.Steps) - from, Observation: last.Observation, Differences: again.diffs,
 		Seconds: time.Since(began).Seconds(),
 	}})
 	r.start = time.Now() // the re-execution does not count

@@ -29,6 +29,17 @@ type Episode struct {
 	// must be a fresh one and the agent an [agent.Resumer] (unless it had not
 	// decided anything yet).
 	Resume *trajectory.Recorded
+	// Checkpoints, where not nil and where Env is a [gym.Snapshotter], keeps the
+	// state of the episode, so that a resumed one executes only those actions
+	// again that came after.
+	Checkpoints Checkpoints
+	// CheckpointPolicy says when they are saved; nil is [DefaultCheckpointPolicy].
+	CheckpointPolicy *CheckpointPolicy
+	// Stop, when it is closed, cuts the episode at the next place where nothing is
+	// lost: the action or the decision under way is waited for and recorded, a
+	// checkpoint is saved, and Run returns a resumable fault behind which is
+	// [ErrStopped]. An episode that is being graded for the last time ends first.
+	Stop <-chan struct{}
 }
 
 // Limits end an episode from outside. The limits on cost and tokens are the

@@ -22,6 +22,7 @@ func Run(ctx context.Context, ep Episode) (Outcome, error) {
 		Episode: ep,
 		start:   time.Now(),
 		out:     Outcome{Totals: trajectory.NewTotals()},
+		saver:   newSaver(ep),
 	}
 	err := r.run(ctx)
 	r.out.Totals.Seconds = r.seconds()
@@ -48,7 +49,8 @@ type runner struct {
 	action gym.Action
 	ended  *gym.Transition // what Finish led to
 	// past is the record from which the agent is still to be brought back.
-	past *trajectory.Recorded
+	past  *trajectory.Recorded
+	saver saver
 }
 
 // record writes an event. A failure ends the episode, and cannot be recorded.
@@ -69,6 +71,9 @@ func (r *runner) run(ctx context.Context) error {
 		return err
 	}
 	for {
+		if r.stopped() {
+			return r.stop(ctx, r.out.Totals.Steps, false)
+		}
 		if r.Limits.MaxSteps > 0 && r.out.Totals.Steps >= r.Limits.MaxSteps {
 			return r.finish(ctx, gym.CauseSteps, "")
 		}
@@ -84,6 +89,9 @@ func (r *runner) run(ctx context.Context) error {
 			}
 			if err != nil {
 				return err
+			}
+			if r.stopped() {
+				return r.stop(ctx, r.out.Totals.Steps, false)
 			}
 		}
 		if turn.Stop != "" {
@@ -134,6 +142,7 @@ func (r *runner) decide(ctx context.Context, obs gym.Observation) (*agent.Turn, 
 	}
 	r.out.Totals.AddExchanges(turn.Exchanges)
 	if err != nil {
+		r.save(ctx, r.out.Totals.Steps)
 		return nil, r.cut(ctx, trajectory.Fault{Source: trajectory.FromAgent, Exchanges: turn.Exchanges}, err)
 	}
 	r.action = turn.Action
@@ -162,7 +171,9 @@ func (r *runner) act(ctx context.Context, obs gym.Observation) (agent.Turn, erro
 // step runs an action and records what it led to.
 func (r *runner) step(ctx context.Context, action gym.Action) (gym.Transition, error) {
 	r.progress(Acting, nil)
+	began := time.Now()
 	transition, err := r.Env.Step(ctx, action)
+	took := time.Since(began)
 	if err == nil && (math.IsNaN(transition.Reward) || math.IsInf(transition.Reward, 0)) {
 		err = fmt.Errorf("the reward is %v", transition.Reward)
 	}
@@ -175,10 +186,14 @@ func (r *runner) step(ctx context.Context, action gym.Action) (gym.Transition, e
 	err = r.record(trajectory.Event{Step: &trajectory.Step{
 		Step: r.out.Totals.Steps, Action: action, Transition: transition,
 	}})
-	if err == nil {
-		r.progress(Stepped, &transition)
+	if err != nil {
+		return transition, err
 	}
-	return transition, err
+	r.progress(Stepped, &transition)
+	if !transition.Done() {
+		r.worked(ctx, r.out.Totals.Steps, took)
+	}
+	return transition, nil
 }
 
 // finish ends the episode for a cause outside the task.

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"mlgym/gym"
 	"mlgym/internal/atomicfile"
 	"mlgym/internal/redact"
 	"mlgym/trajectory"
@@ -191,7 +192,8 @@ func (r *Run) Recorded() (*trajectory.Recorded, error) {
 }
 
 // Seal sums up the run from its trajectory and, when the episode has ended,
-// writes result.json. A run that was cut gets none, and can be resumed.
+// writes result.json and removes the checkpoints. A run that was cut gets none,
+// and can be resumed.
 func (r *Run) Seal() (Result, error) {
 	result, err := compute(r.dir)
 	if err != nil {
@@ -209,7 +211,10 @@ func (r *Run) Seal() (Result, error) {
 	if err := atomicfile.WriteFile(r.path(ResultName), append(text, '\n'), filePerm); err != nil {
 		return result, fmt.Errorf("write the result: %w", explain(r.path(ResultName), err))
 	}
-	return result, nil
+	if result.ExitStatus.Outcome == gym.EarlyExit {
+		return result, nil // it can be resumed all the same
+	}
+	return result, r.Checkpoints().Discard()
 }
 
 // Close gives the lock back. It is idempotent.

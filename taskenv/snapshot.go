@@ -181,8 +181,10 @@ func (e *Env) readHeader(in *bufio.Reader, seed uint64) (header, error) {
 		return h, fmt.Errorf("the snapshot's header: %w", err)
 	}
 	for _, part := range []struct{ what, got, want string }{
-		{"task", string(h.Task), string(e.cfg.Task.ID)}, {"mode", string(h.Mode), string(e.cfg.Mode)},
-		{"variant", h.Variant, e.cfg.Variant}, {"reward", string(h.Reward), string(e.cfg.Reward)},
+		{"task", string(h.Task), string(e.cfg.Task.ID)},
+		{"mode", string(h.Mode), string(e.cfg.Mode)},
+		{"variant", h.Variant, e.cfg.Variant},
+		{"reward", string(h.Reward), string(e.cfg.Reward)},
 	} {
 		if part.got != part.want {
 			return h, fmt.Errorf("the snapshot has %s %q, and the environment %q", part.what, part.got, part.want)

@@ -128,12 +128,15 @@ type Fault struct {
 }
 
 // Resume says that a cut episode went on, in a fresh environment in which the
-// recorded actions were executed once more.
+// recorded actions were executed once more, all or those after a checkpoint.
 type Resume struct {
+	// Checkpoint is the step whose saved state was restored; 0 where the recorded
+	// actions were executed from the start.
+	Checkpoint int `json:"checkpoint,omitempty"`
 	// Steps is how many recorded actions were executed once more.
 	Steps int `json:"steps"`
-	// Observation is the last one of the re-execution (that of the reset
-	// where Steps is 0). What the agent is shown is the recorded one.
+	// Observation is the last one of the re-execution (that of the reset, or of
+	// the restored environment, where Steps is 0). What the agent is shown is the recorded one.
 	Observation gym.Observation `json:"observation"`
 	// Differences between the record and its re-execution.
 	Differences []Difference `json:"differences,omitempty"`

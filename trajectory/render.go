@@ -91,7 +91,7 @@ func (o *renderer) event(e *Event) {
 		o.rule(red, "fault ("+string(e.Fault.Source)+")", "")
 		o.text(red, "  ", e.Fault.Message)
 	case TypeResume:
-		o.rule(yellow, fmt.Sprintf("resumed, %d steps executed once more", e.Resume.Steps), duration(e.Resume.Seconds))
+		o.rule(yellow, resumed(e.Resume), duration(e.Resume.Seconds))
 		for _, d := range e.Resume.Differences {
 			o.text(yellow, "  ", d.String())
 		}
@@ -330,4 +330,12 @@ func cost(usd *float64) string {
 		return "unknown"
 	}
 	return fmt.Sprintf("$%.4f", *usd)
+}
+
+// resumed says how an episode went on.
+func resumed(r *Resume) string {
+	if r.Checkpoint > 0 {
+		return fmt.Sprintf("resumed from the checkpoint of step %d, %d steps executed once more", r.Checkpoint, r.Steps)
+	}
+	return fmt.Sprintf("resumed, %d steps executed once more", r.Steps)
 }
