@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -142,12 +143,7 @@ type Config struct {
 
 // RequeuesOn says whether the cluster requeues a job that exits with code.
 func (c Config) RequeuesOn(code int) bool {
-	for _, known := range c.RequeueExit {
-		if known == code {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.RequeueExit, code)
 }
 
 // Config asks the controller for its configuration, once for each client.

@@ -138,12 +138,15 @@ func TestTasksParsing(t *testing.T) {
 			},
 		},
 		"pending ranges of accounting": {
-			[]Job{job}, unknownJob, answer{out: "17_[1-3%2]|PENDING|None assigned\n17_0|TIMEOUT|n1\n"},
+			[]Job{job},
+			unknownJob,
+			answer{out: "17_[1-3%2]|PENDING|None assigned\n17_0|TIMEOUT|n1\n"},
 			[]Task{{job, 0, Timeout, "", "n1", 0}, {job, 1, Pending, "", "", 0}, {job, 2, Pending, "", "", 0}, {job, 3, Pending, "", "", 0}},
 		},
 		"an offset": {
 			[]Job{{ID: 9, Offset: 5000, Indices: "5000,5002"}},
-			answer{out: "9|0|RUNNING|0|n1|None|\n9|2|RUNNING|0|n2|None|\n"}, disabled,
+			answer{out: "9|0|RUNNING|0|n1|None|\n9|2|RUNNING|0|n2|None|\n"},
+			disabled,
 			[]Task{
 				{Job{ID: 9, Offset: 5000, Indices: "5000,5002"}, 5000, Running, "", "n1", 0},
 				{Job{ID: 9, Offset: 5000, Indices: "5000,5002"}, 5002, Running, "", "n2", 0},
@@ -683,7 +686,7 @@ func children(t *testing.T, pid int) []int {
 		t.Skip("the kernel does not list children: ", err)
 	}
 	var pids []int
-	for _, field := range strings.Fields(string(text)) {
+	for field := range strings.FieldsSeq(string(text)) {
 		child := 0
 		fmt.Sscan(field, &child)
 		pids = append(pids, child)

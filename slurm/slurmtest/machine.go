@@ -47,7 +47,7 @@ func (c *Cluster) startMachine(name, daemon string, args ...string) error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command("bash", append([]string{"-c", first, "first", path}, args...)...)
+	cmd := exec.Command("bash", append([]string{"-c", first, "first", path}, args...)...) //nolint:noctx // it lives until Stop
 	cmd.Dir = c.dir
 	cmd.Env = append(os.Environ(), "SLURM_CONF="+c.conf)
 	cmd.Stdout, cmd.Stderr = log, log

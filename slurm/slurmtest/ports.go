@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 )
 
@@ -48,7 +49,7 @@ func reservePorts(count int) (*ports, error) {
 
 // try reserves a port where it is free.
 func (p *ports) try(dir string, number int) error {
-	file, err := os.OpenFile(filepath.Join(dir, fmt.Sprint(number)), os.O_CREATE|os.O_RDWR, 0o644)
+	file, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(number)), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func (p *ports) try(dir string, number int) error {
 		}
 		return err
 	}
-	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", number))
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", number)) //nolint:noctx // it does not wait
 	if err != nil {
 		file.Close()
 		return nil //nolint:nilerr // somebody listens there: not this one

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -228,7 +229,7 @@ func (c *Cluster) configuration(host string) string {
 	settings := map[string]string{
 		"ClusterName":       "test",
 		"SlurmctldHost":     host + "(127.0.0.1)",
-		"SlurmctldPort":     fmt.Sprint(c.ports.numbers[0]),
+		"SlurmctldPort":     strconv.Itoa(c.ports.numbers[0]),
 		"SlurmUser":         "root",
 		"SlurmdUser":        "root",
 		"AuthType":          "auth/munge",
@@ -258,7 +259,7 @@ func (c *Cluster) configuration(host string) string {
 		"SlurmdParameters": "config_overrides",
 		"ReturnToService":  "2",
 		// Everything that waits waits a short time.
-		"SlurmdTimeout":       fmt.Sprint(int(c.options.SlurmdTimeout.Seconds())),
+		"SlurmdTimeout":       strconv.Itoa(int(c.options.SlurmdTimeout.Seconds())),
 		"SlurmctldTimeout":    "10",
 		"KillWait":            "5",
 		"MinJobAge":           "300",
