@@ -95,6 +95,7 @@ slurm/slurmtest:          slurm
 
 # Many runs: what they share.
 experiment/budget:        model internal/atomicfile internal/flock
+machine:                  internal/cachedir internal/flock
 
 # From runs to pages.
 stats:
@@ -106,8 +107,8 @@ report:                   audit gym plot runstore stats trajectory trajectory/ml
 # The front door sees what ships, the command line sees everything.
 .:                        gym sandbox sandbox/* task taskenv grader dataset layer tasks datasets environments scaffolds scaffold internal/nearest internal/atomicfile internal/shim
 episode:                  . agent agent/* grader gym internal/nearest internal/redact model model/* rollout runstore sandbox scaffold task taskenv tool trajectory
-experiment:               . episode experiment/budget gym internal/atomicfile internal/nearest internal/redact internal/strictyaml machine model model/* rollout runstore sandbox slurm task taskenv trajectory
-internal/cli:             . audit dataset environments episode grader gym internal/* internal/*/* layer model model/* report rollout runstore sandbox scaffold scaffolds stats task taskcheck taskenv tool trajectory trajectory/*
+experiment:               . episode experiment/budget gym internal/atomicfile internal/flock internal/nearest internal/redact internal/strictyaml machine model model/* rollout runstore sandbox slurm task taskenv trajectory
+internal/cli:             . audit dataset environments episode experiment experiment/metrics grader gym internal/* internal/*/* layer machine model model/* report rollout runstore sandbox scaffold scaffolds slurm stats task taskcheck taskenv tool trajectory trajectory/*
 cmd/mlgym:                internal/cli
 `
 

@@ -3,10 +3,12 @@ package episode
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"mlgym"
 	"mlgym/grader"
+	"mlgym/gym"
 	"mlgym/internal/redact"
 	"mlgym/rollout"
 	"mlgym/runstore"
@@ -22,6 +24,12 @@ type RunOptions struct {
 	Past *trajectory.Recorded
 	// GPUs are the numbers of the devices that agent and grader see.
 	GPUs []int
+	// Gate is waited for before each grading, and what it returns is called after
+	// it; nil lets all of them begin at once.
+	Gate func(ctx context.Context) (release func(), err error)
+	// Stop cuts the episode after the step under way when it is closed; see
+	// [rollout.Episode].
+	Stop <-chan struct{}
 	// Progress is told what the episode does; see [rollout.Episode].
 	Progress func(rollout.Event)
 	// Redact keeps secrets out of the record; it may be nil.
@@ -66,8 +74,12 @@ func (e *Episode) env(m runstore.Manifest, o RunOptions, keeper *keeper) (*taske
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	var judge taskenv.Grader = grader.New(driver, grader.Options{Log: log})
+	if o.Gate != nil {
+		judge = gated{judge, o.Gate}
+	}
 	config := taskenv.Config{
-		Task: e.Task, Driver: driver, Grader: grader.New(driver, grader.Options{Log: log}),
+		Task: e.Task, Driver: driver, Grader: judge,
 		Mode: task.Mode(m.Mode), Variant: m.Variant, Reward: taskenv.Reward(m.Reward),
 		Limits: m.Sandbox.Limits, Root: m.Sandbox.Root, Provisions: given,
 		Key: func(uint64) []byte { return m.GraderKey },
@@ -76,6 +88,32 @@ func (e *Episode) env(m runstore.Manifest, o RunOptions, keeper *keeper) (*taske
 		config.Keep = keeper.keep
 	}
 	return taskenv.New(config)
+}
+
+// gated is a grader before which each grading waits for its turn.
+type gated struct {
+	taskenv.Grader
+	gate func(ctx context.Context) (func(), error)
+}
+
+// Grade waits, and grades.
+func (g gated) Grade(ctx context.Context, req grader.Request) (gym.Evaluation, error) {
+	release, err := g.gate(ctx)
+	if err != nil {
+		return gym.Evaluation{}, fmt.Errorf("wait for a place to grade in: %w", err)
+	}
+	defer release()
+	return g.Grader.Grade(ctx, req)
+}
+
+// GradingMemory is what the sandboxes of one grading may take together, in
+// bytes.
+func (e *Episode) GradingMemory() int64 {
+	bytes := e.Task.Grading.World.Limits().WithDefaults().MemoryBytes
+	if p := e.Task.Grading.Player; p != nil {
+		bytes += p.World.Limits().WithDefaults().MemoryBytes
+	}
+	return bytes
 }
 
 // Replay executes the record of a run once more in a fresh environment, and

@@ -92,6 +92,9 @@ type EpisodeStatus struct {
 	Host string `json:"host,omitempty"`
 	// Job is what a cluster says of it.
 	Job *JobStatus `json:"job,omitempty"`
+
+	// ending is how the last attempt of a waiting one ended, "" where nobody says.
+	ending Class
 }
 
 // JobStatus is an episode as a cluster sees it.

@@ -163,6 +163,9 @@ func (c *checker) spec(s *spec) {
 	c.measured("", s.Baseline, s.Reference, s.Metrics)
 	for name, v := range s.Variants {
 		c.measured("variants."+name+".", v.Baseline, v.Reference, s.Metrics)
+		if v.GPUs < 0 {
+			c.fail("variants."+name+".gpus", "must not be negative")
+		}
 	}
 	c.reward(s.RewardRange)
 	c.provisions(s)

@@ -135,6 +135,8 @@ type Variant struct {
 	Summary string `yaml:"summary"`
 	// Parameters are handed to the grader as they are.
 	Parameters map[string]any `yaml:"parameters,optional"`
+	// GPUs is how many an agent needs to do the task as it is meant.
+	GPUs int `yaml:"gpus,optional"`
 	// Baseline and Reference are those of this variant. Where it has neither,
 	// the task's are taken.
 	Baseline  *Measured `yaml:"baseline,optional"`

@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"mlgym"
-	"mlgym/episode"
 	"mlgym/dataset"
+	"mlgym/episode"
 	"mlgym/grader"
 	"mlgym/gym"
 	"mlgym/sandbox"

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -17,6 +18,7 @@ import (
 	"mlgym/episode"
 	"mlgym/internal/nearest"
 	"mlgym/sandbox"
+	"mlgym/slurm"
 	"mlgym/task"
 )
 
@@ -52,6 +54,7 @@ type app struct {
 	out, err io.Writer
 	log      *slog.Logger
 	verbose  bool
+	signals  *interrupts
 }
 
 // Main runs the command line and returns the exit code.
@@ -62,7 +65,7 @@ func Main(args []string, in io.Reader, out, errw io.Writer) int {
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errw)
-	ctx, stop := signalContext()
+	ctx, stop := a.signalContext()
 	defer stop()
 	err := root.ExecuteContext(ctx)
 	return a.exitCode(err)
@@ -74,6 +77,9 @@ func (a *app) exitCode(err error) int {
 	}
 	if errors.Is(err, errReported) {
 		return exitFailed
+	}
+	if errors.Is(err, errRequeue) {
+		return slurm.ExitRequeue
 	}
 	fmt.Fprintf(a.err, "mlgym: %v\n", err)
 	var wrong *usageError
@@ -88,24 +94,62 @@ func (a *app) exitCode(err error) int {
 // errInterrupted is why a command was cancelled.
 var errInterrupted = errors.New("interrupted")
 
-// signalContext ends with the first interrupt; the second one ends the program
-// at once. Everything that runs in sandboxes ends with it.
-func signalContext() (context.Context, func()) {
+// interrupts is how a command takes the signals that ask it to end.
+type interrupts struct {
+	mu     sync.Mutex
+	gentle chan struct{} // closed by the first one, where a command asked for it
+}
+
+// gently returns a channel that the first interrupt closes. From then on the
+// second one cancels the command's context, and the third ends the program.
+func (a *app) gently() <-chan struct{} {
+	a.signals.mu.Lock()
+	defer a.signals.mu.Unlock()
+	if a.signals.gentle == nil {
+		a.signals.gentle = make(chan struct{})
+	}
+	return a.signals.gentle
+}
+
+// first takes the first interrupt, and reports whether a command did.
+func (s *interrupts) first() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gentle == nil {
+		return false
+	}
+	close(s.gentle)
+	return true
+}
+
+// signalContext ends with the first interrupt, or with the second where a
+// command takes the first one gently; the next one ends the program at once.
+// Everything that runs in sandboxes ends with it.
+func (a *app) signalContext() (context.Context, func()) {
+	a.signals = &interrupts{}
 	ctx, cancel := context.WithCancelCause(context.Background())
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signals := make(chan os.Signal, 3)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGUSR1)
 	done := make(chan struct{})
 	go func() {
-		select {
-		case <-signals:
-			cancel(errInterrupted)
-		case <-done:
-			return
+		steps := []func(){
+			func() { cancel(errInterrupted) },
+			func() { os.Exit(128 + int(syscall.SIGINT)) },
 		}
-		select {
-		case <-signals:
-			os.Exit(128 + int(syscall.SIGINT))
-		case <-done:
+		gentle := true
+		for len(steps) > 0 {
+			select {
+			case <-signals:
+			case <-done:
+				return
+			}
+			if gentle && a.signals.first() {
+				gentle = false
+				continue
+			}
+			gentle = false
+			steps[0]()
+			steps = steps[1:]
 		}
 	}()
 	return ctx, func() { signal.Stop(signals); close(done); cancel(nil) }
@@ -137,7 +181,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.`,
 	cmd.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "say more on standard error")
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(a.explainFlag(c, err)) })
 	cmd.AddCommand(a.runCommand(), a.replayCommand(), a.showCommand(), a.taskCommand(), a.dataCommand(), a.environmentCommand(), a.doctorCommand(), a.sandboxCommand(), a.benchCommand(),
-		a.importCommand(), a.reportCommand(), a.auditCommand())
+		a.experimentCommand(), a.importCommand(), a.reportCommand(), a.auditCommand())
 	return cmd
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"mlgym/internal/nearest"
 	"mlgym/report"
@@ -40,7 +41,11 @@ What cannot be read is named in the report and never stops the rest.`,
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, roots []string) error { return o.run(cmd, roots) },
 	}
-	f := cmd.Flags()
+	o.flags(cmd.Flags())
+	return cmd
+}
+
+func (o *reportOptions) flags(f *pflag.FlagSet) {
 	f.StringVarP(&o.out, "out", "o", "report", "write below this folder")
 	f.StringSliceVar(&o.models, "models", nil, "compare these models, in this order (default: those of the published list of which there are runs)")
 	f.StringSliceVar(&o.tasks, "tasks", nil, "on these tasks, in this order (default: all of which there are runs)")
@@ -53,7 +58,6 @@ What cannot be read is named in the report and never stops the rest.`,
 	f.StringVar(&o.catalog, "catalog", "", "a JSON file with further tasks, models or prices (docs/format/report.md)")
 	f.BoolVar(&o.noAudit, "no-audit", false, "do not look for runs whose score should not be believed")
 	f.BoolVar(&o.asJSON, "json", false, "print what was done as one JSON object")
-	return cmd
 }
 
 type reportOptions struct {

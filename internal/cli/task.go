@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"mlgym"
-	"mlgym/episode"
 	"mlgym/dataset"
+	"mlgym/episode"
 	"mlgym/layer"
 	"mlgym/task"
 )

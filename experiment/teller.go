@@ -1,0 +1,52 @@
+package experiment
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+)
+
+// teller writes events down and hands them on, one at a time.
+type teller struct {
+	mu   sync.Mutex
+	file *os.File // nil where they are not written down
+	next func(Event)
+	log  *slog.Logger
+}
+
+// openTeller adds to the store's list of events.
+func openTeller(s *Store, next func(Event), log *slog.Logger) (*teller, error) {
+	file, err := os.OpenFile(s.path(EventsName), os.O_CREATE|os.O_APPEND|os.O_WRONLY, filePerm)
+	if err != nil {
+		return nil, fmt.Errorf("open the list of events: %w", err)
+	}
+	return &teller{file: file, next: next, log: log}, nil
+}
+
+// emit tells an event. One that cannot be written down is told all the same.
+func (t *teller) emit(e Event) {
+	e.At = now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.file != nil {
+		text, err := json.Marshal(e)
+		if err == nil {
+			_, err = t.file.Write(append(text, '\n'))
+		}
+		if err != nil {
+			t.log.Warn("an event could not be written down", "error", err)
+		}
+	}
+	if t.next != nil {
+		t.next(e)
+	}
+}
+
+func (t *teller) close() error {
+	if t.file == nil {
+		return nil
+	}
+	return t.file.Close()
+}
