@@ -55,7 +55,7 @@ func (e *Episode) Run(ctx context.Context, store *runstore.Run, o RunOptions) (r
 	}
 	outcome, runErr := rollout.Run(ctx, rollout.Episode{
 		Env: env, Agent: o.Agent.Agent, Recorder: writer, Seed: e.Spec.Seed, Resume: o.Past,
-		Limits: rollout.Limits{MaxSteps: e.Spec.MaxSteps, Wall: e.Spec.Wall}, Progress: o.Progress,
+		Limits: rollout.Limits{MaxSteps: e.Spec.MaxSteps, Wall: e.Spec.Wall}, Progress: o.Progress, Checkpoints: store.Checkpoints(), Stop: o.Stop,
 	})
 	err = errors.Join(env.Close(), writer.Close(), keeper.err)
 	result, sealErr := store.Seal()
