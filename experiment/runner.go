@@ -168,6 +168,8 @@ const (
 	ClassBudget Class = "budget"
 	// ClassFenced: another process has taken the episode over.
 	ClassFenced Class = "taken over"
+	// ClassUnavailable: nothing can be run on this machine as it is.
+	ClassUnavailable Class = "unavailable"
 	// ClassRefused: it cannot be run as it is, and trying again would not help.
 	ClassRefused Class = "refused"
 )
@@ -190,8 +192,10 @@ func classify(ctx context.Context, err error) Class {
 		return ClassStopped
 	case errors.As(err, &fault) && fault.Fault.Source == trajectory.FromOutside:
 		return ClassStopped
-	case errors.As(err, &user), errors.As(err, &changed), errors.As(err, &missing), errors.As(err, &unavailable):
+	case errors.As(err, &user), errors.As(err, &changed), errors.As(err, &missing):
 		return ClassRefused
+	case errors.As(err, &unavailable):
+		return ClassUnavailable
 	}
 	return ClassFault
 }

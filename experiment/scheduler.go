@@ -146,7 +146,8 @@ func NewScheduler(ctx context.Context, o Options) (*Scheduler, error) {
 			s.queue = append(s.queue, &item{cell: c, faults: faults})
 		}
 	}
-	if o.Limits.USD > 0 || o.Limits.Tokens > 0 {
+	// Also without limits: one that is set later counts what was spent before.
+	if slices.ContainsFunc(s.queue, func(it *item) bool { return it.cell.Spec.Agent == "llm" }) {
 		if s.ledger, err = o.Store.ledger(ctx, o.Limits); err != nil {
 			return nil, err
 		}
@@ -253,7 +254,7 @@ func (s *Scheduler) end(reason string) {
 	s.mu.Lock()
 	s.status.Stopping = reason
 	s.mu.Unlock()
-	s.emit(Event{Type: Stopping, Message: reason})
+	s.emit(Event{Type: Stopping, Message: reason + "; steps under way are finished first, and a further interrupt cuts them"})
 }
 
 // look does once a second what nothing tells of: stops that others ask for, and
@@ -308,7 +309,7 @@ func (s *Scheduler) start(ctx context.Context) error {
 	if s.reason != "" {
 		return nil
 	}
-	waitsForRoom := false
+	var full *Cell // the smallest one for which there was no room
 	for i := 0; i < len(s.queue); i++ {
 		it := s.queue[i]
 		if s.o.Parallel > 0 && len(s.running) >= s.o.Parallel {
@@ -317,7 +318,7 @@ func (s *Scheduler) start(ctx context.Context) error {
 		if s.spent && it.cell.Spec.Agent == "llm" || time.Now().Before(it.after) {
 			continue
 		}
-		if waitsForRoom && (it.cell.heavy(s.o.Machine.Has()) || s.starved(i)) {
+		if full != nil && (!it.cell.smaller(full) || s.starved(i)) {
 			continue
 		}
 		place, err := s.room.take(it.cell)
@@ -325,7 +326,7 @@ func (s *Scheduler) start(ctx context.Context) error {
 			return fmt.Errorf("find room for %s: %w", it.cell.Name, err)
 		}
 		if place == nil {
-			waitsForRoom = true
+			full = it.cell
 			continue
 		}
 		for _, before := range s.queue[:i] {
@@ -336,7 +337,8 @@ func (s *Scheduler) start(ctx context.Context) error {
 		it.place = place
 		s.launch(ctx, it)
 		if it.cell.heavy(s.o.Machine.Has()) {
-			// The next one is looked at when this one's sandbox stands.
+			// Heavy ones begin apart: the next is looked at a second later, or when
+			// something ends.
 			return nil
 		}
 	}
@@ -349,6 +351,11 @@ func (s *Scheduler) start(ctx context.Context) error {
 // starved reports whether an episode before number i was overtaken too often.
 func (s *Scheduler) starved(i int) bool {
 	return slices.ContainsFunc(s.queue[:i], func(it *item) bool { return it.overtaken >= maxOvertaken })
+}
+
+// smaller reports whether an episode may have room where another one has none.
+func (c *Cell) smaller(than *Cell) bool {
+	return c.Needs.GPUs < than.Needs.GPUs || c.Needs.MemoryBytes+c.GradingBytes < than.Needs.MemoryBytes+than.GradingBytes
 }
 
 // heavy episodes take a large part of the machine by themselves.
@@ -401,7 +408,7 @@ func (s *Scheduler) attempt(ctx context.Context, it *item, cancel context.Cancel
 			err = errors.Join(err, c.settle(c.failed(it, result, err)))
 			class = ClassRefused
 		}
-	case ClassStopped, ClassBudget, ClassFenced:
+	case ClassStopped, ClassBudget, ClassFenced, ClassUnavailable:
 	}
 	if errors.Is(err, errDone) || errors.Is(err, ErrFenced) {
 		class = ClassFenced
@@ -544,6 +551,9 @@ func (s *Scheduler) settle(f finished) {
 		st.State = Waiting
 		s.queue = append(s.queue, it)
 		s.spent = s.spent || f.class == ClassBudget
+		if f.class == ClassUnavailable {
+			s.end(message)
+		}
 	}
 	s.update(it.cell.ID, func(e *EpisodeStatus) { *e = st })
 	s.count(&ev)

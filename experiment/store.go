@@ -113,9 +113,6 @@ func (s *Store) path(name ...string) string {
 
 func (s *Store) cell(dir string) cellDir { return cellDir{s.path(CellsName, dir), s.pace} }
 
-// BudgetDir is where the ledger of the experiment is.
-func (s *Store) BudgetDir() string { return s.path(budgetName) }
-
 // LockedError says that another process runs the experiment.
 type LockedError struct {
 	Dir     string
@@ -469,12 +466,17 @@ func (s *Store) RunDirs(ctx context.Context) ([]string, error) {
 	return out, nil
 }
 
-// ledger opens the budget of the experiment.
+// ledger opens the budget of the experiment, with these limits from now on.
 func (s *Store) ledger(ctx context.Context, l Limits) (*budget.Ledger, error) {
-	if err := os.MkdirAll(s.BudgetDir(), dirPerm); err != nil {
+	ledger, err := budget.Open(ctx, s.path(budgetName), budget.Limits{})
+	if err != nil {
 		return nil, err
 	}
-	return budget.Open(ctx, s.BudgetDir(), budget.Limits{USD: l.USD, Tokens: l.Tokens})
+	want := budget.Limits{USD: l.USD, Tokens: l.Tokens}
+	if had, err := ledger.Limits(); err != nil || had == want {
+		return ledger, err
+	}
+	return ledger, ledger.SetLimits(ctx, want)
 }
 
 // retried is the number of the last attempt before the outcome was put aside by

@@ -88,7 +88,7 @@ type Ledger struct {
 
 // Open opens the ledger of a folder, and makes both where there is none. An
 // existing ledger keeps its limits: limits that are asked for must be those, or
-// zero for whichever it has. [Ledger.Raise] changes them.
+// zero for whichever it has. [Ledger.SetLimits] changes them.
 func Open(ctx context.Context, dir string, limits Limits) (*Ledger, error) {
 	want, err := limits.amount()
 	if err != nil {
@@ -123,7 +123,7 @@ func (l *Ledger) open(lock *flock.File, want amount) error {
 	case s.Changes < changes:
 		return l.old(s, changes)
 	case want != (amount{}) && want != s.Limits:
-		return fmt.Errorf("%s has other limits (%v) than those asked for (%v); ask for no limits to keep its own, or raise them",
+		return fmt.Errorf("%s has other limits (%v) than those asked for (%v); ask for no limits to keep its own, or set them",
 			l.path(FileName), s.Limits.limits(), want.limits())
 	}
 	return nil
@@ -230,25 +230,20 @@ func (l *Ledger) Limits() (Limits, error) {
 	return s.Limits.limits(), nil
 }
 
-// Raise changes the limits. None may become smaller; zero, no limit, is the
-// largest.
-func (l *Ledger) Raise(ctx context.Context, limits Limits) error {
+// SetLimits changes the limits. What is spent and set aside stays: below that, a
+// limit refuses every further request.
+func (l *Ledger) SetLimits(ctx context.Context, limits Limits) error {
 	to, err := limits.amount()
 	if err != nil {
 		return err
 	}
 	err = l.change(ctx, func(s *state) error {
-		if lower(to.NanoUSD, s.Limits.NanoUSD) || lower(to.Tokens, s.Limits.Tokens) {
-			return fmt.Errorf("the limits of %s can be raised only, and %v is less than %v", l.path(FileName), limits, s.Limits.limits())
-		}
 		s.Limits = to
 		return nil
 	})
 	l.tell()
 	return err
 }
-
-func lower(to, from int64) bool { return to != 0 && (from == 0 || to < from) }
 
 // Spent is what a budget has been used for.
 type Spent struct {

@@ -269,7 +269,7 @@ func TestReserveWaitsForOthers(t *testing.T) {
 		{"all was used", func(t *testing.T, r model.Reservation, _ *budget.Ledger) { settle(t, r, usd(8, 8)) }, false, true, 0},
 		{"another process used little", func(t *testing.T, r model.Reservation, _ *budget.Ledger) { settle(t, r, usd(2, 2)) }, true, false, time.Second},
 		{"the limit was raised", func(t *testing.T, _ model.Reservation, l *budget.Ledger) {
-			if err := l.Raise(t.Context(), budget.Limits{USD: 13}); err != nil {
+			if err := l.SetLimits(t.Context(), budget.Limits{USD: 13}); err != nil {
 				t.Error(err)
 			}
 		}, false, false, 0},
@@ -439,24 +439,35 @@ func TestLimits(t *testing.T) {
 	if _, err := budget.Open(t.Context(), dir, budget.Limits{USD: 2}); err == nil || !strings.Contains(err.Error(), "$1.5") {
 		t.Errorf("other limits: error = %v, want one that says what there is", err)
 	}
-	for _, tt := range []struct {
-		to budget.Limits
-		ok bool
-	}{
-		{budget.Limits{USD: 1}, false},
-		{budget.Limits{USD: 2, Tokens: 5}, false}, // there was no limit
-		{budget.Limits{USD: 2}, true},
-		{budget.Limits{}, true},
-		{budget.Limits{USD: 100}, false},
-	} {
-		before, _ := l.Limits()
-		err := l.Raise(t.Context(), tt.to)
-		if (err == nil) != tt.ok {
-			t.Errorf("from %v to %v: error = %v, want success: %t", before, tt.to, err, tt.ok)
+	for _, want := range []budget.Limits{{USD: 1}, {USD: 2, Tokens: 5}, {}, {USD: 100}} {
+		if err := l.SetLimits(t.Context(), want); err != nil {
+			t.Errorf("to %v: %v", want, err)
 		}
-		if after, _ := l.Limits(); !tt.ok && after != before {
-			t.Errorf("a refused change changed %v to %v", before, after)
+		if got, err := open(t, dir, budget.Limits{}).Limits(); got != want || err != nil {
+			t.Errorf("limits = %+v, %v; want %+v", got, err, want)
 		}
+	}
+	if err := l.SetLimits(t.Context(), budget.Limits{Tokens: -1}); err == nil {
+		t.Error("a negative limit was set")
+	}
+}
+
+// TestLoweredLimit refuses what no longer fits, and keeps what was spent.
+func TestLoweredLimit(t *testing.T) {
+	l := open(t, t.TempDir(), budget.Limits{})
+	charge := model.Charge{Tokens: 60}
+	r, err := l.Account("one").Reserve(t.Context(), charge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Settle(charge); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.SetLimits(t.Context(), budget.Limits{Tokens: 100}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Account("one").Reserve(t.Context(), charge); !errors.Is(err, model.ErrBudget) {
+		t.Errorf("a second request of 60 tokens below a limit of 100: %v, want ErrBudget", err)
 	}
 }
 
