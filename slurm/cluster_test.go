@@ -263,7 +263,7 @@ func wordsArrive(s site) {
 	array.Argv = append([]string{os.Args[0]}, words...)
 	array.Env["VARIABLE"] = "x\r\n'y' $z"
 	array.WorkDir = filepath.Join(s.dir, "work dir 'ü'")
-	array.OutputPattern = filepath.Join(s.dir, "out put %a %% 'ü'.txt")
+	array.OutputPattern = slurm.EscapePattern(filepath.Join(s.dir, "out put 'ü' 5%j 3%% ")) + "%a.txt"
 	if err := os.Mkdir(array.WorkDir, 0o755); err != nil {
 		s.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func wordsArrive(s site) {
 	if all[0].Variable != array.Env["VARIABLE"] || all[0].Dir != array.WorkDir || all[0].Place.Index != 3 || all[0].Place.Cluster != "test" {
 		s.Errorf("execution = %+v", all[0])
 	}
-	if out, err := os.ReadFile(filepath.Join(s.dir, "out put 3 % 'ü'.txt")); err != nil || !strings.Contains(string(out), "hello") {
+	if out, err := os.ReadFile(filepath.Join(s.dir, "out put 'ü' 5%j 3%% 3.txt")); err != nil || !strings.Contains(string(out), "hello") {
 		s.Errorf("output %q, %v", out, err)
 	}
 }

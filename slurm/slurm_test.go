@@ -397,6 +397,7 @@ func TestArrayChecks(t *testing.T) {
 		"not less":         func(a *Array) { a.SignalBefore, a.Time = time.Hour, time.Hour },
 		"GPUType":          func(a *Array) { a.GPUType = "a100" },
 		"Name":             func(a *Array) { a.Name = "a\nb" },
+		"backslash":        func(a *Array) { a.OutputPattern = `/a\b` },
 		"absolute":         func(a *Array) { a.WorkDir = "x" },
 		"own: Indices":     func(a *Array) { a.Extra = []string{"--array=1"} },
 		"own: Time":        func(a *Array) { a.Extra = []string{"-t5"} },

@@ -50,8 +50,9 @@ type Array struct {
 	// nodes see too; the caller's where it is empty.
 	WorkDir string
 	// OutputPattern is the file for both outputs, with Slurm's patterns (%A the
-	// job, %a Slurm's index, %% a percent sign); "slurm-%A_%a.out" in WorkDir where
-	// it is empty. A task that is run again appends.
+	// job, %a Slurm's index); "slurm-%A_%a.out" in WorkDir where it is empty. What
+	// is to be taken as it stands goes through [EscapePattern]. A task that is run
+	// again appends.
 	OutputPattern string
 	// Requeue lets a task be run again after a lost node, a preemption, or an exit
 	// with [ExitRequeue]; see the package's comment. Without it, only the exit does,
@@ -232,8 +233,15 @@ func (a Array) check() error {
 	if a.WorkDir != "" && !filepath.IsAbs(a.WorkDir) {
 		return fmt.Errorf("array: WorkDir is %q, which is not absolute", a.WorkDir)
 	}
+	if strings.Contains(a.OutputPattern, `\`) {
+		return fmt.Errorf("array: OutputPattern is %q; Slurm cannot be told a backslash there", a.OutputPattern)
+	}
 	return checkExtra(a.Extra)
 }
+
+// EscapePattern makes of a path the part of an [Array].OutputPattern that means
+// that path.
+func EscapePattern(path string) string { return strings.ReplaceAll(path, "%", "%%") }
 
 // flagsOfFields are the flags that a field of [Array] stands for, or that would
 // break what Submit reads and promises.
