@@ -77,6 +77,7 @@ grader:                   gym sandbox task dataset layer python internal/*
 gym/gymtest:              gym
 taskenv:                  gym sandbox task tool grader
 taskcheck:                gym sandbox task dataset grader taskenv internal/strictyaml
+taskimport:               sandbox task internal/atomicfile internal/nearest internal/strictyaml
 scaffold:                 gym model tool internal/nearest internal/strictyaml
 
 # Agents know no task, no sandbox and no grader.
@@ -108,7 +109,7 @@ report:                   audit gym plot runstore stats trajectory trajectory/ml
 .:                        gym sandbox sandbox/* task taskenv grader dataset layer tasks datasets environments scaffolds scaffold internal/nearest internal/atomicfile internal/shim
 episode:                  . agent agent/* grader gym internal/nearest internal/redact model model/* rollout runstore sandbox scaffold task taskenv tool trajectory
 experiment:               . episode experiment/budget gym internal/atomicfile internal/flock internal/nearest internal/redact internal/strictyaml machine model model/* rollout runstore sandbox slurm task taskenv trajectory
-internal/cli:             . audit dataset environments episode experiment experiment/metrics grader gym internal/* internal/*/* layer machine model model/* report rollout runstore sandbox scaffold scaffolds slurm stats task taskcheck taskenv tool trajectory trajectory/*
+internal/cli:             . audit dataset environments episode experiment experiment/metrics grader gym internal/* internal/*/* layer machine model model/* report rollout runstore sandbox scaffold scaffolds slurm stats task taskcheck taskimport taskenv tool trajectory trajectory/*
 cmd/mlgym:                internal/cli
 `
 

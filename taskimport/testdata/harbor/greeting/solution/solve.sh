@@ -1,0 +1,3 @@
+#!/bin/bash
+echo "$TEXT" > /app/greeting.txt
+test -f /solution/solve.sh

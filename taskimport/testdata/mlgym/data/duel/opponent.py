@@ -1,0 +1,6 @@
+"""The other player, which is a secret."""
+
+
+def pick(history):
+    """Return 6 in every round."""
+    return 6
