@@ -15,6 +15,7 @@ import (
 	"mlgym"
 	"mlgym/internal/cachedir"
 	"mlgym/internal/shim"
+	"mlgym/machine"
 	"mlgym/sandbox"
 )
 
@@ -76,6 +77,7 @@ func examine(ctx context.Context) []finding {
 	findings = append(findings, said("cache folder", true, cache, err))
 	_, err = mlgym.InstallationSecret()
 	findings = append(findings, said("installation secret", true, "readable", err))
+	findings = append(findings, lent(ctx))
 	for i, name := range mlgym.DriverNames() {
 		findings = append(findings, probe(ctx, name, i == 0))
 	}
@@ -87,6 +89,26 @@ func examine(ctx context.Context) []finding {
 		findings = append(findings, f)
 	}
 	return findings
+}
+
+// lent says what episodes may take of the machine, and who holds some of it.
+func lent(ctx context.Context) finding {
+	m, err := machine.Open(ctx, machine.Options{})
+	if err != nil {
+		return said("room for episodes", true, "", err)
+	}
+	f := finding{What: "room for episodes", Works: true, Detail: m.Has().String()}
+	for _, g := range m.GPUs() {
+		f.Notes = append(f.Notes, fmt.Sprintf("GPU %d: %s", g.Index, g.Name))
+	}
+	holders, err := m.Holders()
+	if err != nil {
+		f.Notes = append(f.Notes, err.Error())
+	}
+	for _, h := range holders {
+		f.Notes = append(f.Notes, h.String())
+	}
+	return f
 }
 
 func trimSpace(b []byte) []byte {

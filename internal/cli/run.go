@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"mlgym"
 	"mlgym/episode"
+	"mlgym/machine"
 	"mlgym/model/price"
 	"mlgym/runstore"
 	"mlgym/trajectory"
@@ -151,6 +153,11 @@ func (a *app) runNew(ctx context.Context, o *runOptions, e *episode.Episode) (er
 
 // episode runs the episode and prints its result.
 func (a *app) episode(ctx context.Context, o *runOptions, e *episode.Episode, store *runstore.Run, agent *episode.Agent, past *trajectory.Recorded) error {
+	leave, err := a.reserve(ctx, o, e)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	board := a.newProgress(o)
 	result, outcome, err := e.Run(ctx, store, episode.RunOptions{
 		Agent: agent, Past: past, GPUs: o.gpus, Progress: board.event, Redact: redactor(), Log: a.log,
@@ -171,6 +178,45 @@ func (a *app) episode(ctx context.Context, o *runOptions, e *episode.Episode, st
 		fmt.Fprintf(a.err, "The run is kept and can go on: mlgym run --resume %s\n", store.Dir())
 	}
 	return err
+}
+
+// reserve claims what the episode takes of the machine, so that experiments make
+// room for it. A GPU that another process has is refused; memory that is promised
+// to others is only told of, since whoever asks for one run means it.
+func (a *app) reserve(ctx context.Context, o *runOptions, e *episode.Episode) (leave func(), err error) {
+	m, err := machine.Open(ctx, machine.Options{GPUs: o.gpus})
+	if err != nil {
+		return nil, err
+	}
+	owner := fmt.Sprintf("run of %s on %s", o.Agent, e.Task.ID)
+	var leases []*machine.Lease
+	leave = func() {
+		for _, l := range leases {
+			_ = l.Release() // it ends with the process
+		}
+	}
+	if len(o.gpus) > 0 {
+		lease, ok, err := m.TryClaim(machine.Request{Want: o.gpus, Owner: owner})
+		if err != nil {
+			return nil, usage(err)
+		}
+		if !ok {
+			return nil, usagef("--gpus %s: another process has one of them (mlgym doctor says which); wait for it, or choose another", strings.Trim(fmt.Sprint(o.gpus), "[]"))
+		}
+		leases = append(leases, lease)
+	}
+	needs := min(e.Spec.Limits(e.Task).MemoryBytes+e.GradingMemory(), m.Has().MemoryBytes)
+	lease, ok, err := m.TryClaim(machine.Request{Resources: machine.Resources{MemoryBytes: needs}, Owner: owner})
+	switch {
+	case err != nil:
+		leave()
+		return nil, err
+	case ok:
+		leases = append(leases, lease)
+	case !o.quiet:
+		fmt.Fprintln(a.err, "The memory of this machine is promised to other runs (mlgym doctor says to which): it may become short.")
+	}
+	return leave, nil
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
