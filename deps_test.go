@@ -109,6 +109,7 @@ report:                   audit gym plot runstore stats trajectory trajectory/ml
 .:                        gym sandbox sandbox/* task taskenv grader dataset layer tasks datasets environments scaffolds scaffold internal/nearest internal/atomicfile internal/shim
 episode:                  . agent agent/* grader gym internal/nearest internal/redact model model/* rollout runstore sandbox scaffold task taskenv tool trajectory
 experiment:               . episode experiment/budget gym internal/atomicfile internal/flock internal/nearest internal/redact internal/strictyaml machine model model/* rollout runstore sandbox slurm task taskenv trajectory
+experiment/metrics:       experiment
 internal/cli:             . audit dataset environments episode experiment experiment/metrics grader gym internal/* internal/*/* layer machine model model/* report rollout runstore sandbox scaffold scaffolds slurm stats task taskcheck taskimport taskenv tool trajectory trajectory/*
 cmd/mlgym:                internal/cli
 `
