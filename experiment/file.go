@@ -43,8 +43,11 @@ type File struct {
 	Gradings int `yaml:"gradings,optional"`
 	// Retries is how often an episode is tried again after faults that are not
 	// the agent's; nil means 3.
-	Retries *int   `yaml:"retries,optional"`
-	Budget  Limits `yaml:"budget,optional"`
+	Retries *int `yaml:"retries,optional"`
+	// RequestRetries is how often a busy or unreachable model server is asked
+	// again within an attempt; nil means 5.
+	RequestRetries *int   `yaml:"request_retries,optional"`
+	Budget         Limits `yaml:"budget,optional"`
 	// WithoutGPU says what happens to tasks that need a GPU on a machine
 	// without one: skip, or the name of a variant that does without.
 	WithoutGPU string `yaml:"without_gpu,optional"`
@@ -115,7 +118,10 @@ type Slurm struct {
 	Args []string `yaml:"args,optional"`
 }
 
-const defaultRetries = 3
+const (
+	defaultRetries        = 3
+	defaultRequestRetries = 5
+)
 
 // ReadFile reads an experiment file. Paths in it are relative to its folder and
 // come back as absolute ones.
@@ -193,8 +199,10 @@ func (f *File) check(at func(key, format string, args ...any) error) error {
 			bad(key, "must not be negative")
 		}
 	}
-	if f.Retries != nil && *f.Retries < 0 {
-		bad("retries", "must not be negative")
+	for key, n := range map[string]*int{"retries": f.Retries, "request_retries": f.RequestRetries} {
+		if n != nil && *n < 0 {
+			bad(key, "must not be negative")
+		}
 	}
 	if f.On != "" && f.On != "slurm" {
 		bad("on", "%q is not known: leave it out to run here, or say slurm", f.On)
@@ -269,6 +277,14 @@ func (f *File) MaxRetries() int {
 		return defaultRetries
 	}
 	return *f.Retries
+}
+
+// MaxRequestRetries is how often a model server is asked again within an attempt.
+func (f *File) MaxRequestRetries() int {
+	if f.RequestRetries == nil {
+		return defaultRequestRetries
+	}
+	return *f.RequestRetries
 }
 
 // absolute makes the paths of the file independent of the working directory.

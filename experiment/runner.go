@@ -54,6 +54,9 @@ type Episodes struct {
 	Version string
 	// Redact keeps secrets out of records; it may be nil.
 	Redact *redact.Redactor
+	// RequestRetries is how often a busy or unreachable model server is asked
+	// again.
+	RequestRetries int
 
 	mu     sync.Mutex
 	given  map[string]mlgym.Provided
@@ -79,7 +82,7 @@ func (r *Episodes) Run(ctx context.Context, u Unit) (_ runstore.Result, err erro
 	if rec != nil {
 		elapsed = rec.Summary.Totals.Seconds
 	}
-	agent, err := e.Agent(ctx, episode.AgentOptions{Account: u.Account, Elapsed: elapsed, Log: u.Log})
+	agent, err := e.Agent(ctx, episode.AgentOptions{Attempts: r.RequestRetries + 1, Account: u.Account, Elapsed: elapsed, Log: u.Log})
 	if err != nil {
 		return runstore.Result{}, err
 	}
@@ -186,10 +189,10 @@ func classify(ctx context.Context, err error) Class {
 		return ClassDone
 	case errors.Is(err, ErrFenced), errors.Is(context.Cause(ctx), ErrFenced):
 		return ClassFenced
+	case ctx.Err() != nil:
+		return ClassStopped // also where it waited for others to settle
 	case errors.Is(err, model.ErrBudget):
 		return ClassBudget
-	case ctx.Err() != nil:
-		return ClassStopped
 	case errors.As(err, &fault) && fault.Fault.Source == trajectory.FromOutside:
 		return ClassStopped
 	case errors.As(err, &user), errors.As(err, &changed), errors.As(err, &missing):

@@ -225,7 +225,7 @@ func (a *app) conduct(ctx context.Context, o *experimentOptions, file *experimen
 	if file.On == "slurm" {
 		return a.conductOnSlurm(ctx, o, file, store, plan)
 	}
-	runner := &experiment.Episodes{Provide: a.ready, Secret: secret, Version: version(), Redact: redactor()}
+	runner := &experiment.Episodes{Provide: a.ready, Secret: secret, Version: version(), Redact: redactor(), RequestRetries: file.MaxRequestRetries()}
 	show, err := a.newShow(ctx, o)
 	if err != nil {
 		return err

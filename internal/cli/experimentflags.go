@@ -29,11 +29,11 @@ type experimentOptions struct {
 		tokenLimit, memoryMB, diskMB         int64
 		timeLimit                            time.Duration
 	}
-	parallel, gradings, retries int
-	budget                      experiment.Limits
-	withoutGPU, prices, on      string
-	machine                     experiment.Machine
-	slurm                       experiment.Slurm
+	parallel, gradings, retries, requestRetries int
+	budget                                      experiment.Limits
+	withoutGPU, prices, on                      string
+	machine                                     experiment.Machine
+	slurm                                       experiment.Slurm
 
 	out         string
 	dryRun      bool
@@ -82,6 +82,7 @@ func (o *experimentOptions) partFlags(f *pflag.FlagSet) {
 	f.IntVarP(&o.parallel, "parallel", "p", 0, "episodes at once (default: as many as the machine has room for)")
 	f.IntVar(&o.gradings, "gradings", 0, "gradings at once (default: one for each processor)")
 	f.IntVar(&o.retries, "retries", 3, "how often an episode is tried again after faults that are not the agent's")
+	f.IntVar(&o.requestRetries, "request-retries", 5, "how often a busy or unreachable model server is asked again, before that")
 	f.Float64Var(&o.budget.USD, "budget-usd", 0, "US dollars of the whole experiment; 0 means no limit")
 	f.Int64Var(&o.budget.Tokens, "budget-tokens", 0, "tokens in and out of the whole experiment; 0 means no limit")
 	f.Float64Var(&o.budget.Hours, "budget-hours", 0, "hours in which the experiment is run, all parts together; 0 means no limit")
@@ -235,6 +236,7 @@ func (o *experimentOptions) overlayPart(given func(string) bool, file *experimen
 	put(given("parallel"), &file.Parallel, o.parallel)
 	put(given("gradings"), &file.Gradings, o.gradings)
 	point(given("retries"), &file.Retries, o.retries)
+	point(given("request-retries"), &file.RequestRetries, o.requestRetries)
 	put(given("budget-usd"), &file.Budget.USD, o.budget.USD)
 	put(given("budget-tokens"), &file.Budget.Tokens, o.budget.Tokens)
 	put(given("budget-hours"), &file.Budget.Hours, o.budget.Hours)
