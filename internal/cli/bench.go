@@ -46,7 +46,7 @@ type benchResult struct {
 const minRepetitions = 50
 
 func (a *app) benchCommand() *cobra.Command {
-	return a.group("bench", "Measure mlgym on this machine", "", "  mlgym bench env --json\n  mlgym bench tasks", a.benchEnvCommand(), a.benchTasksCommand())
+	return a.group("bench", "Measure mlgym on this machine", "", "  mlgym bench env --json\n  mlgym bench tasks\n  mlgym bench experiment", a.benchEnvCommand(), a.benchTasksCommand(), a.benchExperimentCommand())
 }
 
 func (a *app) benchEnvCommand() *cobra.Command {
