@@ -5,10 +5,16 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 )
 
-// ThisHost returns the facts of this machine. What cannot be read stays zero.
-func ThisHost() Host {
+// ThisHost returns the facts of this machine, which are read once. What cannot be
+// read stays zero.
+func ThisHost() Host { return thisHost() }
+
+var thisHost = sync.OnceValue(readHost)
+
+func readHost() Host {
 	h := Host{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), GoVersion: runtime.Version()}
 	if text, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		h.Kernel = strings.TrimSpace(string(text))
