@@ -87,3 +87,12 @@ func duration(seconds float64) string {
 		return fmt.Sprintf("%dd%02dh", s/(24*3600), s%(24*3600)/3600)
 	}
 }
+
+// perHour is a pace: "0.25 an hour", "12 an hour", "2.33k an hour".
+func perHour(n float64) string {
+	const few = 10
+	if n < few {
+		return fmt.Sprintf("%.2g an hour", n)
+	}
+	return count(int64(math.Round(n))) + " an hour"
+}

@@ -181,7 +181,7 @@ func (p *picture) row(e *experiment.EpisodeStatus) row {
 	case experiment.Done:
 		r.mark = span{"D", good}
 		r.columns[columnPhase] = span{clip(cause(e.ExitStatus), mostPhase), ordinary}
-		r.columns[columnScore] = span{scoreOr(e.Best, "none"), bold}
+		r.columns[columnScore] = span{scoreOr(e.Submission, "none"), bold}
 	case experiment.Failed:
 		r.mark = span{"F", alarming}
 	case experiment.Skipped:

@@ -11,7 +11,7 @@ import (
 type tally struct {
 	total, done, failed int
 	scored              int
-	sum                 float64 // of best scores
+	sum                 float64 // of the scores that count
 }
 
 func (t *tally) add(e *experiment.EpisodeStatus) {
@@ -19,9 +19,9 @@ func (t *tally) add(e *experiment.EpisodeStatus) {
 	switch e.State {
 	case experiment.Done:
 		t.done++
-		if e.Best != nil {
+		if e.Submission != nil {
 			t.scored++
-			t.sum += *e.Best
+			t.sum += *e.Submission
 		}
 	case experiment.Failed, experiment.Skipped:
 		t.failed++
@@ -29,8 +29,8 @@ func (t *tally) add(e *experiment.EpisodeStatus) {
 	}
 }
 
-// text is "3/4 0.812": three of four episodes are done, the mean of their best
-// scores is 0.812; "3/4 !1 0.812" where one failed or was skipped.
+// text is "3/4 0.812": three of four episodes are done, the mean of their
+// final scores is 0.812; "3/4 !1 0.812" where one failed or was skipped.
 func (t *tally) text() string {
 	if t == nil || t.total == 0 {
 		return ""

@@ -290,7 +290,7 @@ func (p *picture) pace() []line {
 	s := p.status
 	var items []line
 	if s.PerHour > 0 {
-		items = append(items, line{{fmt.Sprintf("%.3g an hour", s.PerHour), ordinary}})
+		items = append(items, line{{perHour(s.PerHour), ordinary}})
 	}
 	if s.Remaining != nil && s.Active {
 		text := duration(*s.Remaining) + " to go"
