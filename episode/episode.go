@@ -63,6 +63,9 @@ func New(spec Spec, t *task.Task, given mlgym.Provided, prices price.Table) (*Ep
 	if _, err := t.Variant(spec.Variant); err != nil {
 		return nil, wrong(err)
 	}
+	if spec.AnyMode && !t.HasMode(task.Mode(spec.Mode)) {
+		spec.Mode = string(t.Modes[0])
+	}
 	if !t.HasMode(task.Mode(spec.Mode)) {
 		return nil, wrongf("task %s cannot be run in mode %q (it has %v)", t.ID, spec.Mode, t.Modes)
 	}

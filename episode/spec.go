@@ -41,7 +41,10 @@ type Spec struct {
 	Tokens int64         `json:"token_limit,omitempty"`
 	Wall   time.Duration `json:"time_limit_ns,omitempty"`
 
-	Mode    string `json:"mode"`
+	Mode string `json:"mode"`
+	// AnyMode says that nobody asked for the mode: a task that lacks it, as imported
+	// ones do, is run in the one that it has.
+	AnyMode bool   `json:"-"`
 	Variant string `json:"variant"`
 	Reward  string `json:"reward"`
 	// Sandbox is a name of [mlgym.DriverNames], Root its root file system.

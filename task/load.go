@@ -220,7 +220,8 @@ func (c *checker) submission(of *spec) {
 			c.fail(key+".binary", "only files of a program are text without it")
 		}
 	}
-	if len(s.Files) > 0 && !slices.ContainsFunc(s.Files, func(f SubmissionFile) bool { return !f.Optional }) {
+	// A grader of data may score it that nothing was handed in.
+	if len(s.Files) > 0 && s.Kind == Program && !slices.ContainsFunc(s.Files, func(f SubmissionFile) bool { return !f.Optional }) {
 		c.fail("submission.files", "want at least one that is not optional")
 	}
 }

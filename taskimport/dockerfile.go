@@ -182,9 +182,9 @@ func (h *harborImport) dockerCopy(key, at string, l dockerLine, copied map[strin
 	if err != nil {
 		return err
 	}
-	total := 0
+	total, kept := 0, 0
 	for _, pattern := range sources {
-		n, err := h.copyPattern(key, strings.TrimPrefix(pattern, "/"), target, strings.HasSuffix(to, "/") || len(sources) > 1 || target == path.Clean(at), context, copied)
+		n, placed, err := h.copyPattern(key, strings.TrimPrefix(pattern, "/"), target, strings.HasSuffix(to, "/") || len(sources) > 1 || target == path.Clean(at), context, copied)
 		if err != nil {
 			return err
 		}
@@ -192,26 +192,27 @@ func (h *harborImport) dockerCopy(key, at string, l dockerLine, copied map[strin
 			return fmt.Errorf("%s: %s: there is no %s in %s/environment", key, what, pattern, h.name)
 		}
 		total += n
+		kept += placed
 	}
-	if total > 0 {
-		h.report.add(Changed, key, "%s: %d files of the starter", what, total)
+	if kept > 0 {
+		h.report.add(Changed, key, "%s: %d of %d files are in the starter", what, kept, total)
 	}
 	return nil
 }
 
 // copyPattern places what one source of a COPY names, and returns how many files
-// it names.
-func (h *harborImport) copyPattern(key, pattern, target string, intoFolder bool, context map[string]given, copied map[string]bool) (n int, err error) {
+// it names, and how many of them have a place.
+func (h *harborImport) copyPattern(key, pattern, target string, intoFolder bool, context map[string]given, copied map[string]bool) (n, placed int, err error) {
 	pattern = path.Clean(pattern)
 	if pattern == ".." || strings.HasPrefix(pattern, "../") {
-		return 0, fmt.Errorf("%s: %q leads out of environment/", key, pattern)
+		return 0, 0, fmt.Errorf("%s: %q leads out of environment/", key, pattern)
 	}
 	for _, name := range sorted(context) {
 		var place string
 		rel, below := strings.CutPrefix(name, pattern+"/")
 		matched, err := path.Match(pattern, name)
 		if err != nil {
-			return 0, fmt.Errorf("%s: %q: %w", key, pattern, err)
+			return 0, 0, fmt.Errorf("%s: %q: %w", key, pattern, err)
 		}
 		switch {
 		case pattern == ".":
@@ -230,25 +231,27 @@ func (h *harborImport) copyPattern(key, pattern, target string, intoFolder bool,
 		}
 		n++
 		copied[name] = true
-		h.placeStarter(key, place, context[name])
+		if h.placeStarter(key, place, context[name]) {
+			placed++
+		}
 	}
-	return n, nil
+	return n, placed, nil
 }
 
 // placeStarter puts a file of the image into the workspace; a folder beside the
-// working folder gets a link.
-func (h *harborImport) placeStarter(key, place string, g given) {
+// working folder gets a link. It reports whether the file has a place.
+func (h *harborImport) placeStarter(key, place string, g given) bool {
 	rel, inside := strings.CutPrefix(place, h.workdir+"/")
 	if !inside {
 		top, rest, deep := strings.Cut(strings.TrimPrefix(place, "/"), "/")
 		if !deep {
 			h.report.add(Left, key, "%s lies in the root, which is read-only", place)
-			return
+			return false
 		}
 		link := "/" + top
 		if sandbox.CheckLink(link, sandbox.WorkDir+"/"+top) != nil || strings.HasPrefix(h.workdir, link+"/") {
 			h.report.add(Left, key, "%s belongs to the system, or lies beside the working folder: it is not in the sandbox", place)
-			return
+			return false
 		}
 		if h.spec.links[link] == "" {
 			h.link(&h.spec.links, link, sandbox.WorkDir+"/"+top)
@@ -259,8 +262,9 @@ func (h *harborImport) placeStarter(key, place string, g given) {
 	for part := range strings.SplitSeq(rel, "/") {
 		if strings.HasPrefix(part, ".") {
 			h.report.add(Left, key, "%s is hidden (a name begins with a dot), and the starter has no such files", rel)
-			return
+			return false
 		}
 	}
 	h.tree.file("starter/"+rel, g)
+	return true
 }

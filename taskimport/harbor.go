@@ -548,7 +548,7 @@ func (h *harborImport) submission() error {
 		if strings.HasSuffix(name, "/") {
 			bytes = workspaceBytes
 		}
-		h.spec.files = append(h.spec.files, task.SubmissionFile{Path: name, MaxBytes: bytes})
+		h.spec.files = append(h.spec.files, task.SubmissionFile{Path: name, MaxBytes: bytes, Optional: name != "./" && len(h.opts.Submit) == 0})
 	}
 	h.settings.Whole = h.spec.whole()
 	h.report.add(Changed, "what is handed in", "%s: %s (--submit names others)", strings.Join(names, ", "), note)
@@ -617,10 +617,14 @@ func (h *harborImport) write() (*Report, error) {
 	if h.spec.environment == "none" {
 		h.spec.environment = ""
 	}
-	addTests(h.tree, &h.spec, attacked{script: "test.sh", secrets: h.tests, good: goodScore(h.spec.metrics[0])})
+	var secrets []string
+	for _, name := range h.tests {
+		secrets = append(secrets, "../tests/"+name)
+	}
+	addTests(h.tree, &h.spec, attacked{script: "test.sh", secrets: secrets, good: goodScore(h.spec.metrics[0])})
 	h.report.add(Changed, "checks", "null and %d cheats were written that fit any task", cheatCount())
 	folder := taskFolder(h.opts.Out, h.spec.id)
-	h.report.Next = append(h.report.Next, "mlgym run --task "+shellWord(folder)+" --mode published --agent baseline", "mlgym task check "+shellWord(folder))
+	h.report.Next = append(h.report.Next, "mlgym run --task "+shellWord(folder)+" --agent baseline", "mlgym task check "+shellWord(folder))
 	h.tree.text("description.md", strings.TrimSpace(text)+"\n\n"+handingIn(&h.spec))
 	h.tree.text("task.yaml", h.spec.yaml("Harbor's "+h.spec.name))
 	h.tree.text("grader/grade.py", gradePy)

@@ -555,6 +555,9 @@ func (m *mlgymImport) submission() error {
 		m.report.add(Changed, "task_entrypoint", "%s: %s is run by torchrun with one process, not with one for each GPU", c.TaskEntrypoint, m.settings.Script)
 	}
 	m.settings.Whole = m.spec.whole()
+	if m.settings.Whole && m.settings.Module == nil {
+		m.report.add(Changed, "modules", "where Python looks for one, its own and those of the environment come before those of the workspace, so that nobody hands in a json.py")
+	}
 	if m.settings.Whole {
 		for _, name := range sorted(m.workspace) {
 			if strings.HasPrefix(name, "data/") {

@@ -34,7 +34,7 @@ func (m *mlgymImport) write() (*Report, error) {
 		m.report.Next = append(m.report.Next, fmt.Sprintf("mlgym data prepare %s --from %s", shellWord(path.Join(m.folder(), "datasets", d.id)), shellWord(path.Join(m.root.root, d.text.DataPath))))
 	}
 	m.report.Next = append(m.report.Next,
-		"mlgym run --task "+shellWord(m.folder())+" --mode published --agent baseline",
+		"mlgym run --task "+shellWord(m.folder())+" --agent baseline",
 		"mlgym task check "+shellWord(m.folder()))
 	t.text("README.md", readme(&m.spec, m.report))
 	t.text("IMPORT.md", m.report.markdown(m.trust()))

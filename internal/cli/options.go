@@ -71,5 +71,6 @@ func (o *runOptions) finish(f *pflag.FlagSet) error {
 	}
 	o.Box.MemoryBytes, o.Box.DiskBytes = o.memoryMB<<20, o.diskMB<<20
 	o.CostIfKnown = !f.Changed("cost-limit")
+	o.AnyMode = !f.Changed("mode")
 	return nil
 }

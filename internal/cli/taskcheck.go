@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,6 +37,11 @@ With the name of a task that ships, without its folder, only what needs no tests
 			t, err := episode.FindTask(given[0])
 			if err != nil {
 				return err
+			}
+			if variant == "" {
+				if variant = task.Small; !slices.Contains(t.VariantNames(), task.Small) {
+					variant = task.Full
+				}
 			}
 			if _, err := t.Variant(variant); err != nil {
 				return usage(err)
@@ -75,7 +81,7 @@ With the name of a task that ships, without its folder, only what needs no tests
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&variant, "variant", task.Small, "full or small")
+	cmd.Flags().StringVar(&variant, "variant", "", "full or small; without it small, where the task has it")
 	cmd.Flags().StringVar(&driverName, "sandbox", "bubblewrap", "the driver of the sandboxes")
 	cmd.Flags().IntVar(&parallel, "parallel", 2, "how many cheats to try side by side")
 	cmd.Flags().StringSliceVar(&only, "only", nil, "only parts with this in their name, such as baseline, leaks, cheat")

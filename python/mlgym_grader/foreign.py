@@ -172,12 +172,23 @@ def _end(path: Path) -> str:
 
 # Scripts that print JSON.
 
+# Anything may lie in a workspace that was handed in as a whole, such as a json.py: modules of Python itself and of the
+# environment come first there, and not, as usual, those beside the script.
+LIBRARIES_FIRST = """
+import os, runpy, sys
+sys.argv = sys.argv[1:]
+sys.path.append(os.path.dirname(sys.argv[0]))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
 
 def _evaluate(home: Path, workspace: Path, settings: Settings) -> Result:
     script = workspace / settings.script
     command = [sys.executable]
     if settings.module:
         command += ["-m", *settings.module]
+    elif settings.whole:
+        command += ["-P", "-c", LIBRARIES_FIRST]
     command += [str(script), *settings.arguments]
     if settings.first_yaml:
         found = sorted(p for end in ("yaml", "yml") for p in workspace.rglob(f"*.{end}") if "data" not in p.parts)

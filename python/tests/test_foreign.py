@@ -74,6 +74,20 @@ class EvaluateTest(ForeignTest):
         )
         self.assertEqual(dict(self.grade(whole=True, restored=["target.py"]).scores), {"accuracy": 0.75})
 
+    def test_modules_of_a_whole_workspace_do_not_take_the_place_of_pythons(self) -> None:
+        cheat = "print('{\"accuracy\": 1}', flush=True)\nimport os\nos._exit(0)"
+        self.write(
+            {
+                "grader/hidden/evaluate.py": "import json, sys, mine\n"
+                "print(json.dumps({'accuracy': mine.X, 'n': len(sys.argv)}))",
+                "submission/json.py": cheat,
+                "submission/sitecustomize.py": cheat,
+                "submission/mine.py": "X = 0.5",
+            }
+        )
+        got = self.grade(whole=True, arguments=["a"])
+        self.assertEqual((dict(got.scores), dict(got.details)), ({"accuracy": 0.5}, {"n": 2.0}))
+
     def test_what_is_no_score(self) -> None:
         for name, script, want in (
             ("crash", "raise KeyError('a hidden label')", "exit code 1 and printed no JSON (KeyError)."),
