@@ -22,4 +22,4 @@ type Snapshotter interface {
 }
 
 // ErrNoSnapshot is wrapped where the state of an episode cannot be saved.
-var ErrNoSnapshot = errors.New("this state of the episode cannot be saved")
+var ErrNoSnapshot = errors.New("no snapshot")

@@ -353,9 +353,9 @@ func failure(f wire.Frame) error {
 	case wire.CodeNotExist:
 		return fmt.Errorf("%s: %w", fail.Message, fs.ErrNotExist)
 	case wire.CodeTooLarge:
-		return fmt.Errorf("%s: %w", fail.Message, sandbox.ErrTooLarge)
+		return fmt.Errorf("%s: %w", strings.TrimSuffix(fail.Message, ": "+sandbox.ErrTooLarge.Error()), sandbox.ErrTooLarge)
 	case wire.CodeNoSnapshot:
-		return fmt.Errorf("%w: %s", sandbox.ErrNoSnapshot, fail.Message)
+		return fmt.Errorf("%w: %s", sandbox.ErrNoSnapshot, strings.TrimPrefix(fail.Message, sandbox.ErrNoSnapshot.Error()+": "))
 	default:
 		return errors.New(fail.Message)
 	}

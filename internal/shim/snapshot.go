@@ -23,8 +23,8 @@ func (c *Client) Snapshot(ctx context.Context, dst io.Writer) error {
 	maxBytes := snapshotBytes(c.cfg.Limits.WithDefaults())
 	err := c.receive(ctx, wire.Snapshot, wire.SnapshotRequest{MaxBytes: maxBytes}, dst, maxBytes)
 	switch {
-	case err == nil:
-		return nil
+	case err == nil, errors.Is(err, sandbox.ErrNoSnapshot):
+		return err
 	case errors.Is(err, sandbox.ErrTooLarge):
 		return fmt.Errorf("%w: %w", sandbox.ErrNoSnapshot, err)
 	}

@@ -44,6 +44,12 @@ func (s *suite) shell(t *testing.T) {
 		}
 		s.run(t, box, "shopt -u nullglob; cd "+sandbox.WorkDir)
 	})
+	t.Run("with set -e and set -u", func(t *testing.T) {
+		s.run(t, box, "set -eu; kept=here")
+		if res := s.run(t, box, "echo $kept; set +eu"); res.Output != "here\n" || res.ShellRestarted {
+			t.Errorf("got %q, restarted %v; want the shell that there was", res.Output, res.ShellRestarted)
+		}
+	})
 	t.Run("programs in the background live on", func(t *testing.T) {
 		s.run(t, box, "sleep 1000 & background=$!")
 		if res := s.run(t, box, "kill -0 $background && echo alive; kill $background"); !strings.HasPrefix(res.Output, "alive") {

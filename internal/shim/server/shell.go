@@ -40,8 +40,8 @@ const prelude = `PS1= PS2= PS4='+ '; unset PROMPT_COMMAND HISTFILE MAIL MAILCHEC
 // command is what bash executes for one action. The first line says that it
 // begins, takes the text from fdAction and evaluates it; the second reports
 // status and directory, and is read even when an interrupt threw the first one
-// away.
-const command = `builtin printf '+ %[2]d\0' >&63; IFS= builtin read -r -d '' -u 62 MLGYM_ACTION; __mlgym_status %[1]d; builtin eval "$MLGYM_ACTION" </dev/null 62<&- 63>&-` + "\n" +
+// away. No part of it but the text may fail, which would end a shell with set -e.
+const command = `builtin printf '+ %[2]d\0' >&63; IFS= builtin read -r -d '' -u 62 MLGYM_ACTION || builtin :; %[1]sbuiltin eval "$MLGYM_ACTION" </dev/null 62<&- 63>&-` + "\n" +
 	`builtin printf '%%s %[2]d %%s\0' "$?" "$PWD" >&63` + "\n"
 
 // Deadlines and sizes of a script that leaves them open.
@@ -270,7 +270,11 @@ func (sh *shell) sendAs(format, text string) error {
 	if err := sh.stdin.SetWriteDeadline(time.Now().Add(settle)); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(sh.stdin, format, sh.status, sh.sequence)
+	status := "" // builtin : leaves 0 for the text to see
+	if sh.status != 0 {
+		status = fmt.Sprintf("__mlgym_status %d || ", sh.status)
+	}
+	_, err := fmt.Fprintf(sh.stdin, format, status, sh.sequence)
 	return err
 }
 
