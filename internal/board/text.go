@@ -39,7 +39,7 @@ func plain(text string) string {
 			if marks++; marks > mostMarks || space {
 				continue
 			}
-		case !unicode.IsPrint(r) || unicode.Is(unicode.M, r) || runeWidth(r) == 0:
+		case !unicode.IsPrint(r) || runeWidth(r) == 0:
 			continue
 		default:
 			marks = 0
