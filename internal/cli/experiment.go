@@ -169,7 +169,7 @@ func (a *app) conduct(ctx context.Context, o *experimentOptions, file *experimen
 	if err != nil {
 		return err
 	}
-	host, err := openMachine(ctx, file.Machine)
+	host, err := openMachine(ctx, file)
 	if err != nil {
 		return usage(err)
 	}
@@ -289,6 +289,15 @@ func (a *app) ready(t *task.Task, variant string) (mlgym.Provided, error) {
 	return provider.Ready(t, variant)
 }
 
-func openMachine(ctx context.Context, m experiment.Machine) (*machine.Machine, error) {
-	return machine.Open(ctx, machine.Options{MemoryBytes: m.MemoryMB << 20, CPUs: m.CPUs, GPUs: m.GPUs})
+// sharing is how many times the processors of a machine are promised where
+// nobody says how many episodes run at once: agents wait for models, and their
+// programs for one another.
+const sharing = 4
+
+func openMachine(ctx context.Context, f *experiment.File) (*machine.Machine, error) {
+	o := machine.Options{MemoryBytes: f.Machine.MemoryMB << 20, CPUs: f.Machine.CPUs, GPUs: f.Machine.GPUs}
+	if f.Parallel == 0 {
+		o.CPUFactor = sharing
+	}
+	return machine.Open(ctx, o)
 }
