@@ -187,3 +187,54 @@ func TestWhichRunsKeepTheirCheckpoints(t *testing.T) {
 		})
 	}
 }
+
+// TestCopyWhileCheckpointsAreSaved: the copy of a run that is still written has a
+// checkpoint that is whole, or is told that it has none.
+func TestCopyWhileCheckpointsAreSaved(t *testing.T) {
+	run := create(t, manifest())
+	record(t, run, trajectory.Event{Reset: &trajectory.Reset{}})
+	stop, saved := make(chan struct{}), make(chan error, 1)
+	go func() {
+		var err error
+		for step := 1; err == nil; step++ {
+			select {
+			case <-stop:
+				saved <- nil
+				return
+			default:
+			}
+			err = run.Checkpoints().Save(step, func(w io.Writer) error {
+				_, err := io.WriteString(w, strings.Repeat("state", step))
+				return err
+			})
+			if step%10 == 0 {
+				err = errors.Join(err, run.Checkpoints().Discard())
+			}
+		}
+		saved <- err
+	}()
+	for range 100 {
+		to := filepath.Join(t.TempDir(), "copy")
+		if err := runstore.Copy(run.Dir(), to); err != nil {
+			t.Error(err)
+			break
+		}
+		copied, err := runstore.Open(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if step, state, err := copied.Checkpoints().Latest(); err == nil && state != nil {
+			text, readErr := io.ReadAll(state)
+			if err := errors.Join(readErr, state.Close()); err != nil || len(text) != step*len("state") {
+				t.Errorf("the copy's checkpoint of step %d has %d bytes, %v", step, len(text), err)
+			}
+		}
+		if err := copied.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	if err := <-saved; err != nil {
+		t.Error(err)
+	}
+}

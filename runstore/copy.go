@@ -24,10 +24,13 @@ func Copy(from, to string) (err error) {
 		}
 	}()
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+		name, relErr := filepath.Rel(from, path)
+		if relErr != nil {
+			return relErr
 		}
-		name, err := filepath.Rel(from, path)
+		if name == CheckpointName && errors.Is(err, fs.ErrNotExist) {
+			return nil // the old run has ended
+		}
 		if err != nil {
 			return err
 		}
@@ -42,10 +45,14 @@ func Copy(from, to string) (err error) {
 		case name == TrajectoryName:
 			return copyFile(path, target)
 		}
-		if err := os.Link(path, target); err == nil {
-			return nil
+		err = os.Link(path, target) //nolint:gosec // links are left out above, and the run is our own
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			err = copyFile(path, target)
 		}
-		return copyFile(path, target)
+		if errors.Is(err, fs.ErrNotExist) && filepath.Dir(name) == CheckpointName {
+			return nil // a newer one has taken its place
+		}
+		return err
 	})
 }
 
