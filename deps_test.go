@@ -104,13 +104,14 @@ plot:
 trajectory/mlgym:         agent gym model trajectory
 audit:                    stats
 report:                   audit gym plot runstore stats trajectory trajectory/mlgym
+export:                   agent gym internal/nearest model runstore trajectory
 
 # The front door sees what ships, the command line sees everything.
 .:                        gym sandbox sandbox/* task taskenv grader dataset layer tasks datasets environments scaffolds scaffold internal/nearest internal/atomicfile internal/shim
 episode:                  . agent agent/* grader gym internal/nearest internal/redact model model/* rollout runstore sandbox scaffold task taskenv tool trajectory
 experiment:               . episode experiment/budget gym internal/atomicfile internal/flock internal/nearest internal/redact internal/strictyaml machine model model/* rollout runstore sandbox slurm task taskenv trajectory
 experiment/metrics:       experiment
-internal/cli:             . audit dataset environments episode experiment experiment/metrics grader gym internal/* internal/*/* layer machine model model/* report rollout runstore sandbox scaffold scaffolds slurm stats task taskcheck taskimport taskenv tool trajectory trajectory/*
+internal/cli:             . audit dataset environments episode experiment experiment/metrics export grader gym internal/* internal/*/* layer machine model model/* report rollout runstore sandbox scaffold scaffolds slurm stats task taskcheck taskimport taskenv tool trajectory trajectory/*
 cmd/mlgym:                internal/cli
 `
 

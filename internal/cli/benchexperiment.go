@@ -95,7 +95,9 @@ of "overhead" are taken in one run, so that their ratio means something on a bus
 }
 
 func (a *app) printExperimentCost(c experimentCost) {
-	line := func(name, format string, args ...any) { fmt.Fprintf(a.out, "%-22s "+format+"\n", append([]any{name}, args...)...) }
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(a.out, "%-22s "+format+"\n", append([]any{name}, args...)...)
+	}
 	line("overhead", "%.1f %% (%d episodes, %d at once: %.1f s, their own work %.1f s)", 100*c.Overhead, c.Episodes, c.Parallel, c.Seconds, c.OwnSeconds)
 	line("without any sandbox", "%.2f ms an episode, %.2f ms of processor time", c.BareMSPerEpisode, c.BareCPUMSPerEpisode)
 	for _, t := range c.Throughput {
