@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"path/filepath"
 	"reflect"
@@ -167,10 +168,10 @@ func knownKeys(t reflect.Type, at []string) []string {
 		return nil
 	}
 	var keys []string
-	for i := range t.NumField() {
-		key := t.Field(i).Tag.Get("toml")
+	for field := range t.Fields() {
+		key := field.Tag.Get("toml")
 		if len(at) > 0 && key == at[0] {
-			return knownKeys(t.Field(i).Type, at[1:])
+			return knownKeys(field.Type, at[1:])
 		}
 		keys = append(keys, key)
 	}
@@ -383,16 +384,15 @@ func unless(value, same any) any {
 
 // link plans a link to a place below the home, where the system has no such
 // folder.
-func (h *harborImport) link(links *map[string]string, at, target string) bool {
+func (h *harborImport) link(links *map[string]string, at, target string) {
 	if err := sandbox.CheckLink(at, target); err != nil {
 		h.report.add(Left, at, "it cannot be a link (%v): texts and programs that name it have to be changed to %s", err, target)
-		return false
+		return
 	}
 	if *links == nil {
 		*links = map[string]string{}
 	}
 	(*links)[at] = target
-	return true
 }
 
 // files finds what lies in the agent's workspace at the beginning.
@@ -467,12 +467,8 @@ func (h *harborImport) verification() error {
 	if len(h.opts.Metrics) > 0 {
 		h.settings.Metrics = h.opts.Metrics
 	}
-	for name, value := range h.spec.env {
-		h.settings.Env[name] = value
-	}
-	for name, value := range h.resolve("verifier.env", c.Verifier.Env) {
-		h.settings.Env[name] = value
-	}
+	maps.Copy(h.settings.Env, h.spec.env)
+	maps.Copy(h.settings.Env, h.resolve("verifier.env", c.Verifier.Env))
 	h.link(&h.spec.gradingLinks, "/tests", sandbox.HomeDir+"/grader/tests")
 	for _, dir := range []string{"verifier", "agent", "artifacts"} {
 		target := sandbox.HomeDir + "/logs/" + dir

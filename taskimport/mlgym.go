@@ -212,16 +212,16 @@ func (m *mlgymImport) gather() error {
 }
 
 // place adds a file or folder of the source to the workspace.
-func (m *mlgymImport) place(key, name, below string, keepName bool) (total int64) {
+func (m *mlgymImport) place(key, name, below string, keepName bool) {
 	files, err := m.root.files(strings.TrimSuffix(name, "/"))
 	if err != nil {
 		m.fail(key, "%v%s", err, m.rootHint())
-		return 0
+		return
 	}
 	_, info, err := m.root.find(strings.TrimSuffix(name, "/"))
 	if err != nil {
 		m.fail(key, "%v", err)
-		return 0
+		return
 	}
 	if info.IsDir() && keepName {
 		below = path.Join(below, path.Base(path.Clean(name)))
@@ -237,9 +237,7 @@ func (m *mlgymImport) place(key, name, below string, keepName bool) (total int64
 			continue
 		}
 		m.workspace[at] = g
-		total += g.bytes
 	}
-	return total
 }
 
 func (m *mlgymImport) rootHint() string {
@@ -310,7 +308,7 @@ func (m *mlgymImport) dataset(key, name string, local *int) {
 	m.report.add(Changed, key, "%s: %d files (%d bytes) below %s/ as before, in the starter; the agent's copy can be written, the evaluation reads its own", d.Name, len(files), total, below)
 }
 
-// words finds whether a text names a file.
+// names reports whether a text names a file.
 func names(text, file string) bool {
 	base := path.Base(file)
 	if strings.Contains(text, base) {
@@ -407,12 +405,7 @@ func (m *mlgymImport) hideByRule() {
 	}
 	for changed := true; changed; {
 		changed = false
-		secret, open := "", m.config.Description+m.docs.String()
-		for _, name := range sorted(m.workspace) {
-			if m.hidden[name] {
-				secret += m.textOf(name) + "\n"
-			}
-		}
+		secret, open := m.secretText(), m.config.Description+m.docs.String()
 		for _, name := range sorted(m.workspace) {
 			if m.hidden[name] || shown[name] || !names(secret, name) || names(open, name) || m.isSubmitted(name) {
 				continue
@@ -676,20 +669,20 @@ func (m *mlgymImport) sampleAsBaseline() {
 // environment chooses the Python environment.
 func (m *mlgymImport) environment() {
 	c := &m.config
-	wanted := ""
+	var wanted strings.Builder
 	if p, ok := c.RequirementsPath.(string); ok && p != "" {
 		text, err := m.root.text(p)
 		if err != nil {
 			m.fail("requirements_path", "%v", err)
 		}
-		wanted = text
+		wanted.WriteString(text)
 	}
 	for _, name := range sorted(m.workspace) {
 		if path.Ext(name) == ".py" {
-			wanted += "\n" + m.textOf(name)
+			wanted.WriteString("\n" + m.textOf(name))
 		}
 	}
-	m.spec.environment = chooseEnvironment(m.opts.Environment, wanted)
+	m.spec.environment = chooseEnvironment(m.opts.Environment, wanted.String())
 	what := "the system's Python"
 	if m.spec.environment != "" {
 		what = "our environment " + m.spec.environment + ", whose versions may be others"

@@ -43,7 +43,7 @@ func newSource(root string) (source, error) {
 // names, without links.
 func (s source) find(name string) (string, fs.FileInfo, error) {
 	if !filepath.IsLocal(filepath.FromSlash(name)) {
-		return "", nil, fmt.Errorf("%q leads out of %s: want a path inside it, without ..", name, s.root)
+		return "", nil, fmt.Errorf("%q leads out of %s: want a path inside it", name, s.root)
 	}
 	at := filepath.Join(s.root, filepath.FromSlash(name))
 	real, err := filepath.EvalSymlinks(at)

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"strconv"
 	"strings"
 
 	"mlgym/task"
 )
 
-// cheats are programs that try to gain without the work, whatever the task is.
+// cheatFiles are programs that try to gain without the work, whatever the task is.
 //
 //go:embed cheats/*.txt
 var cheatFiles embed.FS
@@ -72,7 +73,7 @@ null_outcome: %s
 		file = "submission.txt"
 	}
 	fill := strings.NewReplacer("@METRIC@", inText(primary.Name), "@GOOD@", number(a.good), "@SCRIPT@", inText(a.script), "@FILE@", inText(file),
-		"@SECRET@", inText(secret), "@NAMES@", strings.Join(quoted, ", "), "@STEMS@", strings.Join(stems, ", ")+",", "@MAX@", fmt.Sprint(first.MaxBytes))
+		"@SECRET@", inText(secret), "@NAMES@", strings.Join(quoted, ", "), "@STEMS@", strings.Join(stems, ", ")+",", "@MAX@", strconv.FormatInt(first.MaxBytes, 10))
 	entries, _ := fs.ReadDir(cheatFiles, "cheats") // embedded
 	for _, e := range entries {
 		text, _ := fs.ReadFile(cheatFiles, path.Join("cheats", e.Name()))

@@ -63,13 +63,11 @@ func (t *tree) write(out, id string) (_ string, err error) {
 			return "", fmt.Errorf("write %s: %w", name, err)
 		}
 	}
-	for _, dir := range []string{"starter"} {
-		if err := os.MkdirAll(filepath.Join(partial, dir), 0o755); err != nil { //nolint:gosec // a task is for reading
-			return "", err
-		}
+	if err := os.MkdirAll(filepath.Join(partial, "starter"), 0o755); err != nil { //nolint:gosec // a task is for reading
+		return "", err
 	}
 	if _, err := task.Load(os.DirFS(work), id); err != nil {
-		return "", fmt.Errorf("what was imported is no task of ours: %w", err)
+		return "", fmt.Errorf("what was written is no task of ours: %w", err)
 	}
 	if err := os.Rename(partial, folder); err != nil {
 		return "", fmt.Errorf("make the folder of the task: %w", err)
@@ -134,7 +132,7 @@ func oneLine(text string) string {
 
 // duration writes seconds as task.yaml reads them.
 func duration(seconds float64) string {
-	return (time.Duration(seconds * float64(time.Second))).Round(time.Millisecond).String()
+	return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond).String()
 }
 
 // settings is grader/foreign.json; mlgym_grader.foreign reads it.

@@ -16,7 +16,7 @@ import (
 
 func (a *app) taskCommand() *cobra.Command {
 	return a.group("task", "List, show, prepare and check tasks", "", "  mlgym task list\n  mlgym task show blotto\n  mlgym task prepare imageClassificationFMnist --variant small",
-		a.taskListCommand(), a.taskShowCommand(), a.taskPrepareCommand(), a.taskCheckCommand(), a.taskImportCommand())
+		a.taskListCommand(), a.taskShowCommand(), a.taskPrepareCommand(), a.taskCheckCommand(), a.taskImportCommand(), a.taskNewCommand())
 }
 
 // taskLine is a task as "task list --json" gives it.

@@ -11,4 +11,6 @@ for number, (text, want) in enumerate(CASES):
     path.write_text(text)
     got = subprocess.run(["/app/sort.sh", path], capture_output=True, text=True).stdout
     right += got == want
-Path("/logs/verifier/reward.json").write_text(json.dumps({"reward": max(0, right - 1) / (len(CASES) - 1), "cases": right}))
+Path("/logs/verifier/reward.json").write_text(
+    json.dumps({"reward": max(0, right - 1) / (len(CASES) - 1), "cases": right})
+)

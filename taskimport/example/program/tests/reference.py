@@ -1,0 +1,5 @@
+"""A good player: always 1."""
+
+
+def row_strategy(history):
+    return 1
