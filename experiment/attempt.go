@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"mlgym/gym"
@@ -140,9 +141,12 @@ type pace struct {
 	beat time.Duration
 	// stale is after how long without a beat it is taken for dead.
 	stale time.Duration
+	// again is after how long an episode that another process runs is looked at
+	// again.
+	again time.Duration
 }
 
-var usualPace = pace{beat: 5 * time.Second, stale: 45 * time.Second}
+var usualPace = pace{beat: 5 * time.Second, stale: 45 * time.Second, again: 45 * time.Second}
 
 // cellDir is the folder of a cell.
 type cellDir struct {
@@ -234,6 +238,9 @@ func fileAge(path string) (time.Duration, error) {
 		return 0, err
 	}
 	probe, err := os.CreateTemp(filepath.Dir(path), ".clock-")
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return time.Since(info.ModTime()), nil // who may only look has this machine's clock
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -259,10 +266,14 @@ type claim struct {
 	closed   bool
 }
 
+// mostLooks is how often a folder that changes while it is looked at is looked
+// at again; one that is damaged does not change.
+const mostLooks = 100
+
 // claim begins the next attempt. The error wraps errDone, or errBusy with who
 // runs it. startOver says why a record is not to go on, "" where it is.
 func (d cellDir) claim(id ID, startOver string) (*claim, error) {
-	for {
+	for looks := 1; ; looks++ {
 		if o, err := d.outcome(); err != nil || o != nil {
 			return nil, errors.Join(err, ifNil(err, errDone))
 		}
@@ -276,7 +287,7 @@ func (d cellDir) claim(id ID, startOver string) (*claim, error) {
 			last = &tries[len(tries)-1]
 			next = last.n + 1
 			switch alive, err := last.alive(d.pace); {
-			case errors.Is(err, fs.ErrNotExist):
+			case errors.Is(err, fs.ErrNotExist) && looks < mostLooks:
 				continue // it was renamed or removed while it was looked at
 			case err != nil:
 				return nil, fmt.Errorf("look at attempt %d of %s: %w", last.n, id, err)
@@ -285,7 +296,7 @@ func (d cellDir) claim(id ID, startOver string) (*claim, error) {
 				return nil, fmt.Errorf("%w: attempt %d by process %d on %s", errBusy, last.n, a.PID, a.Host)
 			}
 		}
-		if last != nil && startOver == "" && d.retried() >= last.n {
+		if last != nil && startOver == "" && d.anew(last.n) {
 			startOver = "it was to be tried again"
 		}
 		c, err := d.begin(id, next, last, startOver)
@@ -323,6 +334,9 @@ func (d cellDir) begin(id ID, n int, last *try, startOver string) (_ *claim, err
 		c.past = c.From.How == Continued
 	}
 	c.progress = Progress{Step: c.From.Step, At: now()}
+	if c.past {
+		c.progress.spent(*last)
+	}
 	if err := writeJSON(filepath.Join(tmp, attemptName), c.Attempt); err != nil {
 		return nil, err
 	}
@@ -347,6 +361,15 @@ func (d cellDir) begin(id ID, n int, last *try, startOver string) (_ *claim, err
 		}
 	}
 	return c, nil
+}
+
+// spent takes over what a record that goes on has cost, so that an attempt that
+// comes to nothing does not forget it.
+func (p *Progress) spent(last try) {
+	var before Progress
+	if err := readJSON(last.file(progressName), &before); err == nil {
+		p.CostUSD, p.TokensIn, p.TokensOut, p.Seconds = before.CostUSD, before.TokensIn, before.TokensOut, before.Seconds
+	}
 }
 
 // takeOver copies the run of an attempt that was cut into to, so that whoever

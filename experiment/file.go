@@ -341,7 +341,7 @@ func (f *File) Encode() ([]byte, error) {
 
 // plain turns a value into maps and lists in the order of the fields.
 func plain(v reflect.Value) any {
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // all others are plain already
 	case reflect.Pointer, reflect.Interface:
 		if v.IsNil() {
 			return nil
@@ -371,7 +371,7 @@ func plain(v reflect.Value) any {
 		}
 		return out
 	}
-	if d, ok := v.Interface().(time.Duration); ok {
+	if d, ok := reflect.TypeAssert[time.Duration](v); ok {
 		return d.String()
 	}
 	return v.Interface()

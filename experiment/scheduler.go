@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -152,7 +155,7 @@ func NewScheduler(ctx context.Context, o Options) (*Scheduler, error) {
 			return nil, err
 		}
 	}
-	return s, nil
+	return s, s.releaseDead(ctx)
 }
 
 // Snapshot is where the experiment stands now.
@@ -288,10 +291,7 @@ func (s *Scheduler) beat(ctx context.Context) {
 		}
 		_ = s.tick() // the clock is written again
 		s.mu.Lock()
-		claims := make(map[*claim]context.CancelCauseFunc, len(s.claims))
-		for c, cancel := range s.claims {
-			claims[c] = cancel
-		}
+		claims := maps.Clone(s.claims)
 		s.mu.Unlock()
 		for c, cancel := range claims {
 			if err := c.beat(); errors.Is(err, ErrFenced) {
@@ -299,6 +299,9 @@ func (s *Scheduler) beat(ctx context.Context) {
 			} else if err != nil {
 				s.o.Log.WarnContext(ctx, "a sign of life could not be given", "attempt", c.dir, "error", err)
 			}
+		}
+		if err := s.releaseDead(ctx); err != nil {
+			s.o.Log.WarnContext(ctx, "what dead processes have set aside could not be counted", "error", err)
 		}
 	}
 }
@@ -309,7 +312,8 @@ func (s *Scheduler) start(ctx context.Context) error {
 	if s.reason != "" {
 		return nil
 	}
-	var full *Cell // the smallest one for which there was no room
+	var full *Cell      // the smallest one for which there was no room
+	var waiting []*item // all for which there was none
 	for i := 0; i < len(s.queue); i++ {
 		it := s.queue[i]
 		if s.o.Parallel > 0 && len(s.running) >= s.o.Parallel {
@@ -318,18 +322,24 @@ func (s *Scheduler) start(ctx context.Context) error {
 		if s.spent && it.cell.Spec.Agent == "llm" || time.Now().Before(it.after) {
 			continue
 		}
-		if full != nil && (!it.cell.smaller(full) || s.starved(i)) {
-			continue
-		}
-		place, err := s.room.take(it.cell)
-		if err != nil {
-			return fmt.Errorf("find room for %s: %w", it.cell.Name, err)
+		var place *place
+		if full == nil || it.cell.smaller(full) {
+			var err error
+			if place, err = s.room.take(it.cell); err != nil { //nolint:contextcheck // a claim that does not wait
+				return fmt.Errorf("find room for %s: %w", it.cell.Name, err)
+			}
+			if place == nil {
+				full = it.cell
+			}
 		}
 		if place == nil {
-			full = it.cell
+			if it.overtaken >= maxOvertaken {
+				return nil // those behind it wait, too
+			}
+			waiting = append(waiting, it)
 			continue
 		}
-		for _, before := range s.queue[:i] {
+		for _, before := range waiting {
 			before.overtaken++
 		}
 		s.queue = slices.Delete(s.queue, i, i+1)
@@ -346,11 +356,6 @@ func (s *Scheduler) start(ctx context.Context) error {
 		s.blocked = "the budget is used up"
 	}
 	return nil
-}
-
-// starved reports whether an episode before number i was overtaken too often.
-func (s *Scheduler) starved(i int) bool {
-	return slices.ContainsFunc(s.queue[:i], func(it *item) bool { return it.overtaken >= maxOvertaken })
 }
 
 // smaller reports whether an episode may have room where another one has none.
@@ -383,6 +388,7 @@ func (s *Scheduler) attempt(ctx context.Context, it *item, cancel context.Cancel
 	case errors.Is(err, errBusy):
 		return ClassFenced, err
 	case err != nil:
+		it.faults++
 		return ClassFault, err
 	}
 	s.mu.Lock()
@@ -398,30 +404,43 @@ func (s *Scheduler) attempt(ctx context.Context, it *item, cancel context.Cancel
 	if err != nil {
 		ending.Message = err.Error()
 	}
+	var settleErr error
 	switch class {
 	case ClassDone:
-		err = c.settle(c.outcome(it.cell, result, it.faults))
+		settleErr = c.settle(c.outcome(it.cell, result, it.faults))
 	case ClassRefused:
-		err = c.settle(c.failed(it, result, err))
+		settleErr = c.settle(c.failed(it, result, err))
 	case ClassFault:
 		if it.faults++; it.faults > s.o.Retries {
-			err = errors.Join(err, c.settle(c.failed(it, result, err)))
+			settleErr = c.settle(c.failed(it, result, err))
 			class = ClassRefused
 		}
 	case ClassStopped, ClassBudget, ClassFenced, ClassUnavailable:
 	}
-	if errors.Is(err, errDone) || errors.Is(err, ErrFenced) {
+	switch {
+	case errors.Is(settleErr, errDone), errors.Is(settleErr, ErrFenced):
 		class = ClassFenced
+	case settleErr != nil:
+		// How it ended cannot be kept, which may go well the next time.
+		if class == ClassDone {
+			it.faults++
+		}
+		class, ending.Why = ClassFault, string(ClassFault)
+		ending.Message = settleErr.Error()
 	}
-	return class, errors.Join(err, c.end(ending))
+	return class, errors.Join(err, settleErr, c.end(ending))
 }
 
 // failed is the outcome of an episode that is given up.
 func (c *claim) failed(it *item, r runstore.Result, err error) Outcome {
 	o := c.outcome(it.cell, r, it.faults)
 	o.State, o.Message, o.Metric = Failed, err.Error(), it.cell.Metric
-	if r.RunDir == "" {
+	if r.RunDir == "" { // there is no result: what was told on the way counts
+		c.mu.Lock()
+		p := c.progress
+		c.mu.Unlock()
 		o.ExitStatus = ""
+		o.Steps, o.CostUSD, o.TokensIn, o.TokensOut, o.Seconds = p.Step, p.CostUSD, p.TokensIn, p.TokensOut, p.Seconds
 	}
 	return o
 }
@@ -446,13 +465,13 @@ func (s *Scheduler) run(ctx context.Context, it *item, c *claim) (Class, runstor
 		Progress: func(e rollout.Event) { s.progress(it, c, e) },
 	}
 	if s.ledger != nil {
-		if c.N > 1 {
+		for n := 1; n < c.N; n++ {
 			// What a process that died had set aside may have been charged.
-			if _, err := s.ledger.Release(ctx, holder(it.cell, c.N-1)); err != nil {
+			if _, err := s.ledger.Release(ctx, holder(it.cell.Dir(), n)); err != nil {
 				return ClassFault, runstore.Result{}, err
 			}
 		}
-		unit.Account = s.ledger.Account(holder(it.cell, c.N))
+		unit.Account = s.ledger.Account(holder(it.cell.Dir(), c.N))
 	}
 	result, err := s.o.Runner.Run(ctx, unit)
 	class := classify(ctx, err)
@@ -464,7 +483,53 @@ func (s *Scheduler) run(ctx context.Context, it *item, c *claim) (Class, runstor
 	return class, result, err
 }
 
-func holder(c *Cell, attempt int) string { return fmt.Sprintf("%s#%d", c.Dir(), attempt) }
+// holder names an attempt in the ledger, by the folder of its cell.
+func holder(dir string, attempt int) string { return fmt.Sprintf("%s#%d", dir, attempt) }
+
+// releaseDead counts what dead processes have set aside as spent, so that nobody
+// waits for them: their episodes may be behind those that wait.
+func (s *Scheduler) releaseDead(ctx context.Context) error {
+	if s.ledger == nil {
+		return nil
+	}
+	reserved, err := s.ledger.Reserved()
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for _, r := range reserved {
+		if seen[r.Holder] {
+			continue
+		}
+		seen[r.Holder] = true
+		dir, number, _ := strings.Cut(r.Holder, "#")
+		n, err := strconv.Atoi(number)
+		if err != nil {
+			continue
+		}
+		if alive, err := s.o.Store.cell(dir).lives(n); err != nil || alive {
+			continue // what cannot be looked at may live
+		}
+		if _, err := s.ledger.Release(ctx, r.Holder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lives reports whether an attempt is the newest and is under way.
+func (d cellDir) lives(n int) (bool, error) {
+	tries, err := d.tries()
+	if err != nil {
+		return false, err
+	}
+	for _, t := range tries {
+		if t.n == n {
+			return t.alive(d.pace)
+		}
+	}
+	return false, nil
+}
 
 // progress takes what an episode tells.
 func (s *Scheduler) progress(it *item, c *claim, e rollout.Event) {
@@ -534,6 +599,10 @@ func (s *Scheduler) settle(f finished) {
 		s.mu.Lock()
 		s.ended++
 		s.mu.Unlock()
+	case f.class == ClassFault && it.faults > s.o.Retries:
+		// Not even that it failed can be written down: it is left.
+		ev.Type, ev.State = Cut, Waiting
+		st.State, st.Message = Waiting, message
 	case f.class == ClassFault:
 		pause := s.o.Pause(max(1, it.faults))
 		it.after = time.Now().Add(pause)
@@ -543,7 +612,7 @@ func (s *Scheduler) settle(f finished) {
 		s.queue = append(s.queue, it)
 	case f.class == ClassFenced:
 		// Whoever has it may fail; it is looked at again after a while.
-		it.after = time.Now().Add(s.o.Store.pace.stale)
+		it.after = time.Now().Add(s.o.Store.pace.again)
 		ev.Type = Cut
 		s.queue = append(s.queue, it)
 	default:

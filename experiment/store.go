@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -85,7 +86,9 @@ func Create(dir string) (*Store, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("make the experiment: %w", err)
 	}
-	if len(entries) > 0 {
+	// A process that is killed early leaves an empty list of cells.
+	begun := len(entries) == 1 && entries[0].Name() == CellsName
+	if len(entries) > 0 && !begun {
 		if _, err := os.Stat(filepath.Join(dir, lockName)); errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("make the experiment: %s is not empty and holds no experiment; choose another folder with --out", dir)
 		}
@@ -101,7 +104,11 @@ func openStore(dir string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{dir: abs, pace: usualPace}, nil
+	p, err := paceFromEnv()
+	if err != nil {
+		return nil, err
+	}
+	return &Store{dir: abs, pace: p}, nil
 }
 
 // Dir is the experiment's directory, absolute.
@@ -201,15 +208,8 @@ func (s *Store) Save(f *File, p *Plan) error {
 	}
 	stored := storedPlan{FormatVersion: storeVersion, Name: name, Planned: now(), Budget: f.Budget}
 	for _, c := range p.Cells {
-		dir := s.cell(c.Dir())
-		// Like the ID, what is in it never changes, but for why it is skipped.
-		if _, err := os.Stat(dir.file(cellName)); err != nil {
-			if err := os.MkdirAll(dir.path, dirPerm); err != nil {
-				return err
-			}
-			if err := replaceJSON(dir.file(cellName), c); err != nil {
-				return err
-			}
+		if err := s.cell(c.Dir()).describe(c); err != nil {
+			return err
 		}
 		stored.Episodes = append(stored.Episodes, c.entry())
 	}
@@ -218,6 +218,22 @@ func (s *Store) Save(f *File, p *Plan) error {
 		return err
 	}
 	return atomicfile.WriteFile(s.path(planName), append(out, '\n'), filePerm)
+}
+
+// describe writes cell.json where it does not say the same already: what decides
+// the episode never changes, what it takes of a machine may.
+func (d cellDir) describe(c *Cell) error {
+	want, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	if got, err := os.ReadFile(d.file(cellName)); err == nil && bytes.Equal(bytes.TrimSpace(got), want) {
+		return nil
+	}
+	if err := os.MkdirAll(d.path, dirPerm); err != nil {
+		return err
+	}
+	return replaceJSON(d.file(cellName), c)
 }
 
 func (c *Cell) entry() Entry {
@@ -325,7 +341,17 @@ func (s *Store) each(ctx context.Context, entries []Entry, fn func(i int, e Entr
 }
 
 // episode reads where one episode stands.
-func (s *Store) episode(e Entry) (EpisodeStatus, error) {
+func (s *Store) episode(e Entry) (st EpisodeStatus, err error) {
+	for range mostLooks {
+		// What is put aside while it is looked at is looked at again.
+		if st, err = s.look(e); !errors.Is(err, fs.ErrNotExist) {
+			return st, err
+		}
+	}
+	return st, err
+}
+
+func (s *Store) look(e Entry) (EpisodeStatus, error) {
 	st := EpisodeStatus{
 		ID: e.ID, Name: e.Name, Task: e.Task, Variant: e.Variant, Agent: e.Agent, Model: e.Model, Seed: e.Seed, Metric: e.Metric, State: Waiting,
 	}
@@ -351,19 +377,16 @@ func (s *Store) episode(e Entry) (EpisodeStatus, error) {
 	}
 	last := tries[len(tries)-1]
 	a, err := last.attempt()
-	if errors.Is(err, fs.ErrNotExist) {
-		return s.episode(e) // it was put aside while it was looked at
-	}
 	if err != nil {
 		return st, err
 	}
 	st.Attempt, st.Host = a.N, a.Host
 	st.RunDir = filepath.Join(CellsName, e.Dir, filepath.Base(last.dir), runName)
-	if err := readJSON(last.file(progressName), &st.Progress); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := readJSON(last.file(progressName), &st.Progress); err != nil {
 		return st, err
 	}
 	alive, err := last.alive(s.pace)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return st, err
 	}
 	if alive {
@@ -477,6 +500,17 @@ func (s *Store) ledger(ctx context.Context, l Limits) (*budget.Ledger, error) {
 		return ledger, err
 	}
 	return ledger, ledger.SetLimits(ctx, want)
+}
+
+// anew reports whether attempt n had an outcome that Retry put aside, and that
+// was no fault's: its record has ended. One that failed goes on.
+func (d cellDir) anew(n int) bool {
+	last := d.retried()
+	if last < n {
+		return false
+	}
+	var o Outcome
+	return readJSON(d.file(fmt.Sprintf(".outcome-%d.json", last)), &o) != nil || o.State != Failed
 }
 
 // retried is the number of the last attempt before the outcome was put aside by
