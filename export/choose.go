@@ -107,10 +107,10 @@ func Choose(roots []string, f Filter) (chosen []*Chosen, left []LeftOut, err err
 		}
 	}
 	if f.Dedupe {
-		chosen, left, err = dedupe(chosen, left)
+		chosen, left = dedupe(chosen, left)
 	}
 	chosen, left = f.best(chosen, left)
-	return chosen, left, err
+	return chosen, left, nil
 }
 
 // manifest says why a run is not taken, as far as its manifest tells.
@@ -120,8 +120,10 @@ func (f Filter) manifest(m runstore.Manifest) string {
 		want []string
 		got  []string
 	}{
-		{"task", f.Tasks, []string{m.Task}}, {"agent", f.Agents, []string{m.Agent, m.AgentName, m.Model}},
-		{"variant", f.Variants, []string{m.Variant}}, {"mode", f.Modes, []string{m.Mode}},
+		{"task", f.Tasks, []string{m.Task}},
+		{"agent", f.Agents, []string{m.Agent, m.AgentName, m.Model}},
+		{"variant", f.Variants, []string{m.Variant}},
+		{"mode", f.Modes, []string{m.Mode}},
 	} {
 		if len(c.want) > 0 && !slices.ContainsFunc(c.got, func(g string) bool { return g != "" && slices.Contains(c.want, g) }) {
 			return c.what + " not asked for"
@@ -186,7 +188,7 @@ func (f Filter) best(chosen []*Chosen, left []LeftOut) ([]*Chosen, []LeftOut) {
 }
 
 // dedupe keeps the first of runs in which the agent did the same.
-func dedupe(chosen []*Chosen, left []LeftOut) ([]*Chosen, []LeftOut, error) {
+func dedupe(chosen []*Chosen, left []LeftOut) ([]*Chosen, []LeftOut) {
 	first := map[string]string{}
 	var out []*Chosen
 	for _, c := range chosen {
@@ -202,7 +204,7 @@ func dedupe(chosen []*Chosen, left []LeftOut) ([]*Chosen, []LeftOut, error) {
 		first[key] = c.Dir
 		out = append(out, c)
 	}
-	return out, left, nil
+	return out, left
 }
 
 // actions names what an agent did on a task.

@@ -3,6 +3,7 @@ package export
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"mlgym/agent"
 	"mlgym/gym"
@@ -81,7 +82,7 @@ type turn struct {
 // messages is the whole dialogue. What followed the last answer is left out:
 // nobody answers it.
 func (c *conversation) messages() []Message {
-	return append(c.opening[:len(c.opening):len(c.opening)], c.answers()...)
+	return append(slices.Clip(c.opening), c.answers()...)
 }
 
 func (c *conversation) answers() []Message {
@@ -154,8 +155,8 @@ func news(prompt []model.Message, before int, answered bool) []model.Message {
 	}
 	// Earlier outputs may have been elided since, so that the request differs from
 	// the one before in the middle; what is new stands after the last answer.
-	for i := len(prompt) - 1; i >= 0; i-- {
-		if prompt[i].Role == model.Assistant {
+	for i, m := range slices.Backward(prompt) {
+		if m.Role == model.Assistant {
 			return prompt[i+1:]
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,8 +33,6 @@ type attempt struct {
 	cut      bool
 	fault    bool
 }
-
-func at(v float64) *float64 { return &v }
 
 // write makes a run as an episode would leave it.
 func write(t *testing.T, root string, a attempt) string {
@@ -81,7 +80,7 @@ func write(t *testing.T, root string, a attempt) string {
 				Response: &model.Response{Message: answer, Usage: model.Usage{InputTokens: 20, OutputTokens: 5, CachedTokens: 4}, CostUSD: &usd, Model: "x-1"},
 			}}
 			fresh = []model.Message{answer, {Role: model.ToolResult, ToolCallID: "c1", Text: fmt.Sprintf("out of %s", command)}}
-			sent = append(sent[:len(sent):len(sent)], fresh...)
+			sent = append(slices.Clip(sent), fresh...)
 		}
 		put(trajectory.Event{Turn: &trajectory.Turn{Step: i + 1, Turn: turn}})
 		put(trajectory.Event{Step: &trajectory.Step{Step: i + 1, Action: turn.Action, Transition: gym.Transition{
@@ -142,11 +141,11 @@ func lines(t *testing.T, root string, f export.Filter, o export.Options) ([]map[
 func TestChoose(t *testing.T) {
 	root := t.TempDir()
 	for _, a := range []attempt{
-		{name: "a", task: "one", commands: []string{"x"}, score: at(1), reward: 1},
-		{name: "b", task: "one", commands: []string{"x"}, score: at(3), reward: 3},
-		{name: "c", task: "one", commands: []string{"y"}, score: at(2), model: true},
-		{name: "d", task: "two", commands: []string{"y"}, score: at(5), minimize: true},
-		{name: "e", task: "two", commands: []string{"z"}, score: at(4), minimize: true},
+		{name: "a", task: "one", commands: []string{"x"}, score: new(1.0), reward: 1},
+		{name: "b", task: "one", commands: []string{"x"}, score: new(3.0), reward: 3},
+		{name: "c", task: "one", commands: []string{"y"}, score: new(2.0), model: true},
+		{name: "d", task: "two", commands: []string{"y"}, score: new(5.0), minimize: true},
+		{name: "e", task: "two", commands: []string{"z"}, score: new(4.0), minimize: true},
 		{name: "cut", task: "one", commands: []string{"x"}, cut: true},
 		{name: "fault", task: "one", commands: []string{"x"}, fault: true},
 		{name: "unscored", task: "one", commands: []string{"x"}},
@@ -163,9 +162,9 @@ func TestChoose(t *testing.T) {
 		{"a task", export.Filter{Tasks: []string{"two"}}, "d e"},
 		{"a model", export.Filter{Agents: []string{"openai/x"}}, "c"},
 		{"a variant that there is not", export.Filter{Variants: []string{"full"}}, ""},
-		{"a score, either way", export.Filter{MinScore: at(2)}, "b c"},
-		{"a score where less is better", export.Filter{Tasks: []string{"two"}, MinScore: at(4.5)}, "e"},
-		{"a reward", export.Filter{MinReward: at(3)}, "b"},
+		{"a score, either way", export.Filter{MinScore: new(2.0)}, "b c"},
+		{"a score where less is better", export.Filter{Tasks: []string{"two"}, MinScore: new(4.5)}, "e"},
+		{"a reward", export.Filter{MinReward: new(3.0)}, "b"},
 		{"an end", export.Filter{ExitStatus: []string{"submitted"}}, ""},
 		{"another end", export.Filter{ExitStatus: []string{"autosubmission (max_steps)", "autosubmission (exit_steps)"}, Tasks: []string{"two"}}, "d e"},
 		{"a verdict", export.Filter{Verdict: func(dir string) bool { return filepath.Base(dir) != "b" }}, "a c d e"},
@@ -212,8 +211,8 @@ func talk(line map[string]any, key string) string {
 
 func TestConversation(t *testing.T) {
 	root := t.TempDir()
-	write(t, root, attempt{name: "a", task: "one", commands: []string{"ls", "submit"}, score: at(1), model: true})
-	write(t, root, attempt{name: "b", task: "one", commands: []string{"ls", "submit"}, score: at(1)})
+	write(t, root, attempt{name: "a", task: "one", commands: []string{"ls", "submit"}, score: new(1.0), model: true})
+	write(t, root, attempt{name: "b", task: "one", commands: []string{"ls", "submit"}, score: new(1.0)})
 	got, _ := lines(t, root, export.Filter{}, export.Options{Format: export.SFT})
 	want := []string{
 		"system: You are an agent.\nuser: Do one.\nassistant: I run ls [1 call]\ntool: out of ls (answers c1)\nassistant: I run submit [1 call]",
@@ -228,8 +227,8 @@ func TestConversation(t *testing.T) {
 
 func TestRequests(t *testing.T) {
 	root := t.TempDir()
-	write(t, root, attempt{name: "a", task: "one", commands: []string{"ls", "submit"}, score: at(1), model: true})
-	write(t, root, attempt{name: "b", task: "one", commands: []string{"ls"}, score: at(1)})
+	write(t, root, attempt{name: "a", task: "one", commands: []string{"ls", "submit"}, score: new(1.0), model: true})
+	write(t, root, attempt{name: "b", task: "one", commands: []string{"ls"}, score: new(1.0)})
 	got, stats := lines(t, root, export.Filter{}, export.Options{Format: export.OpenAIMessages})
 	if len(got) != 4 || stats.Runs != 1 || len(stats.Left) != 1 {
 		t.Fatalf("%d lines of %d runs, %d left out; want 4 of 1, 1 left out", len(got), stats.Runs, len(stats.Left))
@@ -247,7 +246,7 @@ func TestRequests(t *testing.T) {
 
 func TestTransitions(t *testing.T) {
 	root := t.TempDir()
-	write(t, root, attempt{name: "a", task: "one", commands: []string{"ls", "pwd"}, score: at(1), reward: 0.5})
+	write(t, root, attempt{name: "a", task: "one", commands: []string{"ls", "pwd"}, score: new(1.0), reward: 0.5})
 	got, _ := lines(t, root, export.Filter{}, export.Options{Format: export.Transitions})
 	if len(got) != 2 {
 		t.Fatalf("%d lines, want 2", len(got))
@@ -268,10 +267,10 @@ func TestTransitions(t *testing.T) {
 func TestPairs(t *testing.T) {
 	root := t.TempDir()
 	for i, score := range []float64{1, 4, 2, 3} {
-		write(t, root, attempt{name: fmt.Sprint("up", i), task: "up", commands: []string{fmt.Sprint("do ", score)}, score: at(score)})
-		write(t, root, attempt{name: fmt.Sprint("down", i), task: "down", commands: []string{fmt.Sprint("do ", score)}, score: at(score), minimize: true})
+		write(t, root, attempt{name: fmt.Sprint("up", i), task: "up", commands: []string{fmt.Sprint("do ", score)}, score: new(score)})
+		write(t, root, attempt{name: fmt.Sprint("down", i), task: "down", commands: []string{fmt.Sprint("do ", score)}, score: new(score), minimize: true})
 	}
-	write(t, root, attempt{name: "other", task: "up", commands: []string{"x"}, score: at(0), model: true}) // opens otherwise
+	write(t, root, attempt{name: "other", task: "up", commands: []string{"x"}, score: new(0.0), model: true}) // opens otherwise
 	got, stats := lines(t, root, export.Filter{Agents: []string{"demo"}}, export.Options{Format: export.DPO})
 	var pairs []string
 	for _, l := range got {
@@ -299,8 +298,8 @@ func TestPairs(t *testing.T) {
 // TestATIF checks the rules of the format that are not its types.
 func TestATIF(t *testing.T) {
 	root := t.TempDir()
-	write(t, root, attempt{name: "a", task: "one", commands: []string{"ls", "submit"}, score: at(1), model: true})
-	write(t, root, attempt{name: "b", task: "one", commands: []string{"ls"}, score: at(1)})
+	write(t, root, attempt{name: "a", task: "one", commands: []string{"ls", "submit"}, score: new(1.0), model: true})
+	write(t, root, attempt{name: "b", task: "one", commands: []string{"ls"}, score: new(1.0)})
 	got, _ := lines(t, root, export.Filter{}, export.Options{Format: export.ATIF})
 	if len(got) != 2 {
 		t.Fatalf("%d lines, want 2", len(got))
@@ -344,8 +343,8 @@ func TestATIF(t *testing.T) {
 
 func TestDamagedRecord(t *testing.T) {
 	root := t.TempDir()
-	write(t, root, attempt{name: "a", task: "one", commands: []string{"ls"}, score: at(1)})
-	dir := write(t, root, attempt{name: "b", task: "one", commands: []string{"ls"}, score: at(1)})
+	write(t, root, attempt{name: "a", task: "one", commands: []string{"ls"}, score: new(1.0)})
+	dir := write(t, root, attempt{name: "b", task: "one", commands: []string{"ls"}, score: new(1.0)})
 	damage(t, filepath.Join(dir, runstore.TrajectoryName))
 	got, stats := lines(t, root, export.Filter{}, export.Options{Format: export.SFT})
 	if len(got) != 1 || len(stats.Left) != 1 || !strings.Contains(stats.Left[0].Dir, "b") {
@@ -361,7 +360,7 @@ func (full) Write([]byte) (int, error) { return 0, errFull }
 
 func TestWriterFails(t *testing.T) {
 	root := t.TempDir()
-	write(t, root, attempt{name: "a", task: "one", commands: []string{"ls"}, score: at(1)})
+	write(t, root, attempt{name: "a", task: "one", commands: []string{"ls"}, score: new(1.0)})
 	chosen, _, err := export.Choose([]string{root}, export.Filter{})
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ type collector struct {
 	snapshot func() experiment.Status
 
 	episodes, ended, usd, unpriced, tokens, seconds, active, budgetUSD, budgetTokens *prometheus.Desc
-	step, score, episodeUSD, episodeSeconds                                         *prometheus.Desc
+	step, score, episodeUSD, episodeSeconds                                          *prometheus.Desc
 }
 
 func newCollector(snapshot func() experiment.Status) *collector {

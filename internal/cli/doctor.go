@@ -101,7 +101,7 @@ func lent(ctx context.Context) finding {
 	for _, g := range m.GPUs() {
 		f.Notes = append(f.Notes, fmt.Sprintf("GPU %d: %s", g.Index, g.Name))
 	}
-	holders, err := m.Holders()
+	holders, err := m.Holders() //nolint:contextcheck // it does not wait
 	if err != nil {
 		f.Notes = append(f.Notes, err.Error())
 	}

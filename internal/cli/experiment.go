@@ -182,7 +182,7 @@ func (a *app) conduct(ctx context.Context, o *experimentOptions, file *experimen
 		if !o.dryRun {
 			return a.prepareTask(ctx, t, variant, unaskedDownload, o.quiet || o.asJSON)
 		}
-		given, err := a.ready(t, variant)
+		given, err := a.ready(t, variant) //nolint:contextcheck // it only looks
 		if _, lacks := errors.AsType[*mlgym.NotReadyError](err); lacks {
 			missing = append(missing, fmt.Sprintf("%s (%s) is not prepared yet: run prepares it first; its episodes count as new here", t.ID, variant))
 			return mlgym.Provided{}, nil
@@ -226,10 +226,7 @@ func (a *app) conduct(ctx context.Context, o *experimentOptions, file *experimen
 		return a.conductOnSlurm(ctx, o, file, store, plan)
 	}
 	runner := &experiment.Episodes{Provide: a.ready, Secret: secret, Version: version(), Redact: redactor(), RequestRetries: file.MaxRequestRetries()}
-	show, err := a.newShow(ctx, o)
-	if err != nil {
-		return err
-	}
+	show := a.newShow(o)
 	stop := a.gently()
 	s, err := experiment.NewScheduler(ctx, experiment.Options{
 		Store: store, Plan: plan, Runner: runner, Machine: host, Parallel: file.Parallel, Gradings: file.Gradings, Retries: file.MaxRetries(),

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -26,14 +25,14 @@ type show struct {
 	tty   *os.File
 }
 
-func (a *app) newShow(_ context.Context, o *experimentOptions) (*show, error) {
+func (a *app) newShow(o *experimentOptions) *show {
 	s := &show{a: a, o: o, log: a.log}
 	if f, ok := a.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) && !o.quiet {
 		s.tty = f
 	} else if !o.quiet && !o.asJSON {
 		s.lines = board.NewLines(a.err)
 	}
-	return s, nil
+	return s
 }
 
 // event shows one event.

@@ -196,7 +196,7 @@ func (a *app) reserve(ctx context.Context, o *runOptions, e *episode.Episode) (l
 		}
 	}
 	if len(o.gpus) > 0 {
-		lease, ok, err := m.TryClaim(machine.Request{Want: o.gpus, Owner: owner})
+		lease, ok, err := m.TryClaim(machine.Request{Want: o.gpus, Owner: owner}) //nolint:contextcheck // it does not wait
 		if err != nil {
 			return nil, usage(err)
 		}
@@ -206,7 +206,7 @@ func (a *app) reserve(ctx context.Context, o *runOptions, e *episode.Episode) (l
 		leases = append(leases, lease)
 	}
 	needs := min(e.Spec.Limits(e.Task).MemoryBytes+e.GradingMemory(), m.Has().MemoryBytes)
-	lease, ok, err := m.TryClaim(machine.Request{Resources: machine.Resources{MemoryBytes: needs}, Owner: owner})
+	lease, ok, err := m.TryClaim(machine.Request{Resources: machine.Resources{MemoryBytes: needs}, Owner: owner}) //nolint:contextcheck // it does not wait
 	switch {
 	case err != nil:
 		leave()
