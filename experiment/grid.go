@@ -307,7 +307,7 @@ func (c *Cell) open(t *task.Task, given mlgym.Provided, prices price.Table, secr
 		return nil, m, err
 	}
 	if keyDigest(m.GraderKey) != c.GraderKey {
-		return nil, m, fmt.Errorf("this machine has another secret for its gradings than the one that planned the experiment: let them share %s", mlgym.EnvState)
+		return nil, m, &UnfitError{Err: fmt.Errorf("it has another secret for its gradings than the one that planned the experiment: let them share %s", mlgym.EnvState)}
 	}
 	image, err := imageDigest(c.Spec.Root)
 	if err != nil {
@@ -322,6 +322,16 @@ func (c *Cell) open(t *task.Task, given mlgym.Provided, prices price.Table, secr
 	}
 	return e, m, nil
 }
+
+// UnfitError says that a machine cannot run an episode that another one can.
+type UnfitError struct{ Err error }
+
+func (e *UnfitError) Error() string {
+	host, _ := os.Hostname() // for people
+	return fmt.Sprintf("the machine %s cannot run this: %v", host, e.Err)
+}
+
+func (e *UnfitError) Unwrap() error { return e.Err }
 
 // ChangedError says that something that decides an episode has changed since
 // it was planned.

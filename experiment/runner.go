@@ -184,6 +184,7 @@ func classify(ctx context.Context, err error) Class {
 	var changed *ChangedError
 	var missing *mlgym.NotReadyError
 	var unavailable *sandbox.UnavailableError
+	var unfit *UnfitError
 	switch {
 	case err == nil:
 		return ClassDone
@@ -195,6 +196,8 @@ func classify(ctx context.Context, err error) Class {
 		return ClassBudget
 	case errors.As(err, &fault) && fault.Fault.Source == trajectory.FromOutside:
 		return ClassStopped
+	case errors.As(err, &unfit):
+		return ClassUnavailable
 	case errors.As(err, &user), errors.As(err, &changed), errors.As(err, &missing):
 		return ClassRefused
 	case errors.As(err, &unavailable):

@@ -45,3 +45,48 @@ func FromEnviron(environ []string) (Place, bool) {
 	}
 	return place, true
 }
+
+// Grant is what Slurm gave to a job on its node.
+type Grant struct {
+	// CPUs is 0, and MemoryBytes is 0, where Slurm does not say it: all there is.
+	CPUs        int
+	MemoryBytes int64
+	// GPUs are the numbers of the devices, as the node counts them. It is empty for
+	// a job without, and nil where Slurm names them otherwise than by numbers.
+	GPUs []int
+}
+
+// GrantFromEnviron reads what a job was given from its environment (os.Environ).
+func GrantFromEnviron(environ []string) Grant {
+	values := map[string]string{}
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		values[name] = value
+	}
+	number := func(names ...string) int {
+		for _, name := range names {
+			if n, err := strconv.Atoi(values[name]); err == nil && n > 0 {
+				return n
+			}
+		}
+		return 0
+	}
+	grant := Grant{CPUs: number("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"), GPUs: []int{}}
+	mebibytes := number("SLURM_MEM_PER_NODE")
+	if mebibytes == 0 {
+		mebibytes = number("SLURM_MEM_PER_CPU") * grant.CPUs
+	}
+	grant.MemoryBytes = int64(mebibytes) << 20
+	// Where devices are confined, CUDA_VISIBLE_DEVICES counts among those of the
+	// job, and the other two among those of the node.
+	for _, name := range []string{"SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "CUDA_VISIBLE_DEVICES"} {
+		if list := values[name]; list != "" && list != "NoDevFiles" {
+			var err error
+			if grant.GPUs, err = ParseIndices(list); err != nil {
+				grant.GPUs = nil
+			}
+			break
+		}
+	}
+	return grant
+}

@@ -40,6 +40,7 @@ type experimentOptions struct {
 	asJSON      bool
 	quiet       bool
 	detach      bool
+	slurmPoll   time.Duration
 	metricsAddr string
 }
 
@@ -99,6 +100,7 @@ func (o *experimentOptions) partFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.slurm.GPUType, "gpu-type", "", "type of the GPUs, as Slurm calls it")
 	f.IntVar(&o.slurm.Pack, "pack", 0, "episodes of one Slurm job, one after the other (default 1)")
 	f.StringArrayVar(&o.slurm.Args, "slurm-arg", nil, "a further flag of sbatch, such as --slurm-arg=--exclude=node7; may be given more than once")
+	f.DurationVar(&o.slurmPoll, "slurm-poll", 10*time.Second, "how often the cluster is asked how its jobs are")
 	f.BoolVar(&o.detach, "detach", false, "with --on slurm: submit the jobs and return")
 	f.StringVar(&o.metricsAddr, "metrics-addr", "", "serve Prometheus metrics there, such as 127.0.0.1:9464")
 	f.BoolVar(&o.asJSON, "json", false, "print each event as one line of JSON")

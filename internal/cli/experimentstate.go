@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +15,10 @@ import (
 	"mlgym"
 	"mlgym/experiment"
 	"mlgym/internal/board"
+	"mlgym/internal/cachedir"
+	"mlgym/machine"
 	"mlgym/slurm"
+	"mlgym/task"
 )
 
 func (a *app) experimentStatusCommand() *cobra.Command {
@@ -212,13 +216,10 @@ func (a *app) conductOnSlurm(ctx context.Context, o *experimentOptions, file *ex
 	if err != nil {
 		return err
 	}
-	show, err := a.newShow(ctx, o)
-	if err != nil {
-		return err
-	}
+	show := a.newShow(o)
 	c, err := experiment.NewCluster(ctx, experiment.ClusterOptions{
-		Store: store, Plan: plan, File: file, Engine: client, Worker: []string{program, "experiment", "worker"},
-		Stop: a.gently(), Events: show.event, Detach: o.detach, Log: show.log,
+		Store: store, Plan: plan, File: file, Engine: client, Worker: []string{program, "experiment", "worker", "--planned-by", version()}, Env: workerEnv(),
+		Poll: o.slurmPoll, Stop: a.gently(), Events: show.event, Detach: o.detach, Log: show.log,
 	})
 	if err != nil {
 		return err
@@ -226,24 +227,49 @@ func (a *app) conductOnSlurm(ctx context.Context, o *experimentOptions, file *ex
 	return a.watch(ctx, o, show, c, store)
 }
 
+// workerEnv are the variables that decide where mlgym finds its things, so that
+// workers find the same, also where a site hands no environment on.
+func workerEnv() map[string]string {
+	env := map[string]string{}
+	for _, name := range []string{cachedir.EnvVar, mlgym.EnvState, experiment.EnvStale} {
+		value := os.Getenv(name)
+		if value == "" {
+			continue
+		}
+		if name != experiment.EnvStale {
+			if abs, err := filepath.Abs(value); err == nil {
+				value = abs
+			}
+		}
+		env[name] = value
+	}
+	return env
+}
+
 func (a *app) experimentWorkerCommand() *cobra.Command {
-	return &cobra.Command{
+	var plannedBy string
+	cmd := &cobra.Command{
 		Use: "worker DIR SUBMISSION", Short: "Run the episodes of one job of a cluster", Args: args(cobra.ExactArgs(2)), Hidden: true,
 		RunE: func(cmd *cobra.Command, given []string) error {
-			var number int
-			if _, err := fmt.Sscan(given[1], &number); err != nil {
+			number, err := strconv.Atoi(given[1])
+			if err != nil {
 				return usagef("%q is no number of a submission", given[1])
+			}
+			if plannedBy != "" && plannedBy != version() {
+				return fmt.Errorf("this node has mlgym %s, and the experiment was submitted by mlgym %s: install one of them where all nodes see it", version(), plannedBy)
 			}
 			return a.work(cmd.Context(), given[0], number)
 		},
 	}
+	cmd.Flags().StringVar(&plannedBy, "planned-by", "", "version of the mlgym that submitted the job")
+	return cmd
 }
 
 // errRequeue asks the cluster to run a job again.
 var errRequeue = errors.New("saved, to go on in another job")
 
 // work runs the episodes of one task of an array.
-func (a *app) work(ctx context.Context, dir string, number int) error {
+func (a *app) work(ctx context.Context, dir string, number int) (err error) {
 	at, ok := slurm.FromEnviron(os.Environ())
 	if !ok {
 		return usagef("experiment worker is for jobs of Slurm; use mlgym experiment resume %s", dir)
@@ -264,14 +290,15 @@ func (a *app) work(ctx context.Context, dir string, number int) error {
 	if err != nil {
 		return err
 	}
-	host, err := openMachine(ctx, file.Machine)
+	host, leave, err := openJob(ctx, os.Environ())
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, leave()) }()
 	stop := a.gently()
 	s, err := experiment.NewScheduler(ctx, experiment.Options{
 		Store: store, Plan: &experiment.Plan{Cells: cells}, Machine: host, Parallel: 1, Gradings: file.Gradings, Retries: file.MaxRetries(), Limits: file.Budget,
-		Runner: &experiment.Episodes{Provide: a.ready, Secret: secret, Version: version(), Redact: redactor()},
+		Runner: &experiment.Episodes{Provide: a.readyOnNode, Secret: secret, Version: version(), Redact: redactor()},
 		Worker: true, Stop: stop, Log: a.log,
 		Events: func(e experiment.Event) { _ = board.WriteJSON(a.out, e) },
 	})
@@ -281,12 +308,43 @@ func (a *app) work(ctx context.Context, dir string, number int) error {
 	if err := s.Run(ctx); err != nil {
 		return err
 	}
+	if s.Snapshot().Waiting == 0 {
+		return nil
+	}
 	select {
 	case <-stop:
-		if s.Snapshot().Waiting > 0 {
-			return errRequeue
-		}
+		return errRequeue
 	default:
 	}
+	if why := s.Why(); why != "" {
+		return fmt.Errorf("not all was run: %s", why)
+	}
 	return nil
+}
+
+// openJob is the part of a node that Slurm gave to this job. Slurm keeps the jobs
+// apart, so that it needs no leases but its own.
+func openJob(ctx context.Context, environ []string) (_ *machine.Machine, leave func() error, err error) {
+	grant := slurm.GrantFromEnviron(environ)
+	dir, err := os.MkdirTemp("", "mlgym-job-")
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := machine.Open(ctx, machine.Options{
+		Dir: dir, MemoryBytes: max(0, grant.MemoryBytes-experiment.BesideWorker), CPUs: float64(grant.CPUs), GPUs: grant.GPUs,
+	})
+	if err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return m, func() error { return os.RemoveAll(dir) }, nil
+}
+
+// readyOnNode is ready for a machine among others: what it lacks, another one
+// may have.
+func (a *app) readyOnNode(t *task.Task, variant string) (mlgym.Provided, error) {
+	given, err := a.ready(t, variant)
+	if err != nil {
+		err = &experiment.UnfitError{Err: fmt.Errorf("%w; prepare it where all nodes see it (%s)", err, cachedir.EnvVar)}
+	}
+	return given, err
 }

@@ -1,0 +1,326 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"mlgym/experiment"
+	"mlgym/slurm/slurmtest"
+)
+
+// site is a cluster, and what an experiment on it needs.
+type site struct {
+	*testing.T
+	cluster *slurmtest.Cluster
+	env     []string
+	dir     string
+}
+
+// newSite starts a cluster. An attempt on another of its nodes, which have
+// processes of their own, is taken for dead after a few seconds here.
+func newSite(t *testing.T, options slurmtest.Options) *site {
+	t.Helper()
+	cluster := slurmtest.Start(t, options)
+	dir := t.TempDir()
+	state := filepath.Join(dir, "state")
+	t.Setenv("MLGYM_STATE", state)
+	return &site{t, cluster, []string{
+		asMlgym + "=1", "SLURM_CONF=" + cluster.Conf(), "MLGYM_STATE=" + state, experiment.EnvStale + "=6s", "MLGYM_PROBE=handed on",
+	}, filepath.Join(dir, "exp")}
+}
+
+// command is mlgym on the login node.
+func (s *site) command(args ...string) (*exec.Cmd, *bytes.Buffer) {
+	cmd := exec.CommandContext(s.Context(), os.Args[0])
+	cmd.Args = append([]string{"mlgym"}, args...)
+	cmd.Env = append(os.Environ(), s.env...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	return cmd, &out
+}
+
+// mlgym runs a command and returns its exit code and what it printed.
+func (s *site) mlgym(args ...string) (int, string) {
+	s.Helper()
+	cmd, out := s.command(args...)
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		s.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String()
+}
+
+// status is what status --json prints.
+func (s *site) status() (experiment.Status, bool) {
+	s.Helper()
+	var st experiment.Status
+	cmd, _ := s.command("experiment", "status", s.dir, "--json")
+	cmd.Stdout, cmd.Stderr = nil, nil
+	out, err := cmd.Output()
+	if err != nil {
+		return st, false // it is not there yet
+	}
+	if err := json.Unmarshal(out, &st); err != nil {
+		s.Fatalf("status is not JSON: %v\n%s", err, out)
+	}
+	if c := st.Counts; c.Done+c.Running+c.Waiting+c.Failed+c.Skipped != c.Total {
+		s.Errorf("the counts do not add up: %+v", c)
+	}
+	return st, true
+}
+
+// await polls the experiment until check says yes.
+func (s *site) await(what string, out *bytes.Buffer, check func(experiment.Status) bool) experiment.Status {
+	s.Helper()
+	var st experiment.Status
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		var ok bool
+		if st, ok = s.status(); ok && check(st) {
+			return st
+		}
+	}
+	queue, _ := s.cluster.Command(s.Context(), "squeue", "--states=all")
+	s.Fatalf("waited for %s; seen last: %+v\nqueue:\n%s\nlogs:\n%s", what, st, queue, s.logs())
+	return st
+}
+
+// logs are what jobs and attempts have printed.
+func (s *site) logs() string {
+	var all strings.Builder
+	for _, pattern := range []string{"slurm/*.out", "cells/*/attempt-*/log.txt", "cells/*/.attempt-*/log.txt"} {
+		files, _ := filepath.Glob(filepath.Join(s.dir, pattern))
+		for _, file := range files {
+			text, _ := os.ReadFile(file)
+			fmt.Fprintf(&all, "%s:\n%s\n", file, text[max(0, len(text)-2000):])
+		}
+	}
+	return all.String()
+}
+
+// grid are small episodes, of which 12 take a minute on two processors.
+func grid(seeds string) []string {
+	return []string{
+		"--tasks", "prisonersDilemma,battleOfSexes", "--agents", "demo", "--seeds", seeds, "--variant", "small", "--memory-mb", "600",
+		"--slurm-poll", "1s", "--quiet",
+	}
+}
+
+// runningOn are the nodes on which episodes are under way that have taken a
+// step.
+func runningOn(st experiment.Status) []string {
+	var nodes []string
+	for _, e := range st.Episodes {
+		if e.State == experiment.Running && e.Step >= 2 && e.Job != nil && e.Job.State == "RUNNING" && !slices.Contains(nodes, e.Job.Node) {
+			nodes = append(nodes, e.Job.Node)
+		}
+	}
+	return nodes
+}
+
+// scores are the results by episode.
+func scores(t *testing.T, st experiment.Status) map[string]float64 {
+	t.Helper()
+	out := map[string]float64{}
+	for _, e := range st.Episodes {
+		if e.Submission == nil {
+			t.Errorf("%s has no score: %+v", e.Name, e)
+			continue
+		}
+		out[e.Name] = *e.Submission
+	}
+	return out
+}
+
+// once checks that every episode has one outcome and one run that counts.
+func (s *site) once(st experiment.Status) {
+	s.Helper()
+	for _, e := range st.Episodes {
+		cell := filepath.Join(s.dir, strings.Split(e.RunDir, string(filepath.Separator))[0], strings.Split(e.RunDir, string(filepath.Separator))[1])
+		outcomes, _ := filepath.Glob(filepath.Join(cell, "outcome.json*"))
+		attempts, _ := filepath.Glob(filepath.Join(cell, "attempt-*"))
+		if len(outcomes) != 1 || len(attempts) != 1 || filepath.Join(attempts[0], "run") != filepath.Join(s.dir, e.RunDir) {
+			s.Errorf("%s: outcomes %v, attempts that count %v, the run is %s", e.Name, outcomes, attempts, e.RunDir)
+		}
+	}
+	code, out := s.mlgym("report", s.dir, "--format", "csv", "--out", s.TempDir())
+	if want := fmt.Sprintf("%d runs", st.Total); code != 0 || !strings.Contains(out, want) {
+		s.Errorf("report of the directory: exit code %d, want %s:\n%s", code, want, out)
+	}
+}
+
+// TestSlurm loses a node, and has another one frozen until its work was taken
+// over and then come back, in the middle of an experiment.
+func TestSlurm(t *testing.T) {
+	s := newSite(t, slurmtest.Options{Nodes: 4, CPUs: 2, MemoryMB: 5000})
+	cmd, out := s.command(append([]string{"experiment", "run", "--on", "slurm", "--out", s.dir}, grid("6")...)...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // it has ended where all went well
+	seen := s.await("episodes under way on two nodes", out, func(st experiment.Status) bool { return len(runningOn(st)) >= 2 })
+	nodes := runningOn(seen)
+	dead, frozen := nodes[0], nodes[1]
+	s.cluster.KillNode(dead)
+	if err := s.cluster.FreezeNode(frozen); err != nil {
+		t.Fatal(err)
+	}
+	victims := map[experiment.ID]int{}
+	for _, e := range seen.Episodes {
+		if e.State == experiment.Running && e.Job != nil && (e.Job.Node == dead || e.Job.Node == frozen) {
+			victims[e.ID] = e.Attempt
+		}
+	}
+	for _, node := range []string{dead, frozen} {
+		if err := s.cluster.AwaitNode(t.Context(), node, 2*time.Minute, "down", "down*"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.await("what the lost nodes had to be taken over", out, func(st experiment.Status) bool {
+		return !slices.ContainsFunc(st.Episodes, func(e experiment.EpisodeStatus) bool {
+			before, victim := victims[e.ID]
+			return victim && e.Attempt <= before && e.State != experiment.Done
+		})
+	})
+	// The processes go on while Slurm cannot end them: they have to find out by
+	// themselves that they were taken for dead.
+	if err := s.cluster.ThawJobs(frozen); err != nil {
+		t.Fatal(err)
+	}
+	err := cmd.Wait()
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, out, s.logs())
+	}
+	st, _ := s.status()
+	if st.Done != 12 || st.Total != 12 {
+		t.Fatalf("%+v\n%s", st.Counts, out)
+	}
+	s.once(st)
+
+	local := filepath.Join(t.TempDir(), "local")
+	if code, out := s.mlgym(append([]string{"experiment", "run", "--out", local}, grid("6")...)...); code != 0 {
+		t.Fatalf("the same grid here: exit code %d\n%s", code, out)
+	}
+	here := *s
+	here.dir = local
+	undisturbed, _ := here.status()
+	want, got := scores(t, undisturbed), scores(t, st)
+	for name, score := range want {
+		if got[name] != score {
+			t.Errorf("%s: %v on the cluster, %v here", name, got[name], score)
+		}
+	}
+	for i := range st.Episodes {
+		if st.Episodes[i].ID != undisturbed.Episodes[i].ID {
+			t.Errorf("%s is %s on the cluster and %s here", st.Episodes[i].Name, st.Episodes[i].ID, undisturbed.Episodes[i].ID)
+		}
+	}
+}
+
+// TestSlurmResume kills whoever conducts the experiment, and the controller of
+// the cluster for a while: what runs and waits there is not submitted again.
+func TestSlurmResume(t *testing.T) {
+	s := newSite(t, slurmtest.Options{Nodes: 2, CPUs: 1, MemoryMB: 3000})
+	cmd, out := s.command(append([]string{"experiment", "run", "--on", "slurm", "--out", s.dir}, grid("3")...)...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.await("an episode under way", out, func(st experiment.Status) bool { return len(runningOn(st)) >= 1 })
+	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // killed
+	submitted := s.submissions()
+
+	cmd, out = s.command("experiment", "resume", s.dir, "--on", "slurm", "--slurm-poll", "1s", "--quiet")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	s.await("the experiment to be conducted again", out, func(st experiment.Status) bool { return st.Active })
+
+	// USR1 is what Slurm sends when the time is nearly up: the job saves, exits
+	// with 75, is run again, and the episode goes on.
+	var cut experiment.EpisodeStatus
+	s.await("an episode to be cut", out, func(st experiment.Status) bool {
+		for _, e := range st.Episodes {
+			if e.State == experiment.Running && e.Step >= 2 && e.Job != nil && e.Job.State == "RUNNING" {
+				cut = e
+				_, err := s.cluster.Command(t.Context(), "scancel", "--signal=USR1", "--batch", e.Job.Job)
+				return err == nil
+			}
+		}
+		return false
+	})
+	s.cluster.KillController()
+	if err := s.cluster.RestartController(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, out, s.logs())
+	}
+	st, _ := s.status()
+	if st.Done != 6 || st.Total != 6 {
+		t.Fatalf("%+v\n%s", st.Counts, out)
+	}
+	s.once(st)
+	if after := s.submissions(); after != submitted {
+		t.Errorf("%d submissions, of which %d were made before; nothing was missing", after, submitted)
+	}
+	for _, e := range st.Episodes {
+		if e.ID != cut.ID {
+			continue
+		}
+		var a experiment.Attempt
+		text := read(t, filepath.Join(s.dir, filepath.Dir(e.RunDir), "attempt.json"))
+		if err := json.Unmarshal([]byte(text), &a); err != nil {
+			t.Fatal(err)
+		}
+		if a.N < 2 || a.From.How != experiment.Continued || a.From.Step < cut.Step {
+			t.Errorf("after USR1 at step %d the episode's last attempt is %+v", cut.Step, a)
+		}
+	}
+}
+
+func (s *site) submissions() int {
+	s.Helper()
+	var list []json.RawMessage
+	if err := json.Unmarshal([]byte(read(s.T, filepath.Join(s.dir, "jobs.json"))), &list); err != nil {
+		s.Fatal(err)
+	}
+	return len(list)
+}
+
+// TestSlurmStop stops an experiment from another terminal, and goes on.
+func TestSlurmStop(t *testing.T) {
+	s := newSite(t, slurmtest.Options{Nodes: 1, CPUs: 1, MemoryMB: 3000})
+	cmd, out := s.command(append([]string{"experiment", "run", "--on", "slurm", "--out", s.dir}, grid("1")...)...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	s.await("an episode under way", out, func(st experiment.Status) bool { return len(runningOn(st)) >= 1 })
+	if code, said := s.mlgym("experiment", "stop", s.dir); code != 0 || !strings.Contains(said, "Stopped: 0 of 2 done") {
+		t.Errorf("stop: exit code %d\n%s\n%s", code, said, s.logs())
+	}
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(out.String(), "a stop was asked for") {
+		t.Errorf("the stopped command: %v\n%s", err, out)
+	}
+	if queue, err := s.cluster.Command(t.Context(), "squeue", "--noheader"); err != nil || strings.TrimSpace(queue) != "" {
+		t.Errorf("in the queue after the stop (%v):\n%s", err, queue)
+	}
+	if code, said := s.mlgym("experiment", "resume", s.dir, "--quiet"); code != 0 {
+		t.Errorf("resume: exit code %d\n%s\n%s", code, said, s.logs())
+	}
+	st, _ := s.status()
+	s.once(st)
+}
