@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"strings"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"mlgym/experiment"
@@ -17,7 +19,7 @@ type collector struct {
 func newCollector(snapshot func() experiment.Status) *collector {
 	name := snapshot().Name
 	desc := func(metric, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("mlgym_experiment_"+metric, help, labels, prometheus.Labels{"experiment": name})
+		return prometheus.NewDesc("mlgym_experiment_"+metric, help, labels, prometheus.Labels{"experiment": label(name)})
 	}
 	of := []string{"episode", "task", "agent"}
 	return &collector{
@@ -81,7 +83,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		if e.State != experiment.Running {
 			continue
 		}
-		labels := []string{e.Name, e.Task, e.Agent}
+		labels := []string{label(e.Name), label(e.Task), label(e.Agent)}
 		gauge(c.step, float64(e.Step), labels...)
 		gauge(c.episodeSeconds, e.Seconds, labels...)
 		if e.Score != nil {
@@ -92,3 +94,6 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 }
+
+// label makes a name a label's value: what is not UTF-8 would end the process.
+func label(name string) string { return strings.ToValidUTF8(name, "\uFFFD") }

@@ -83,6 +83,17 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+func TestNamesThatAreNotUTF8(t *testing.T) {
+	st := snapshot()
+	st.Name, st.Episodes[0].Name, st.Episodes[0].Agent = "gr\xffid", "a\xfe", "\xff"
+	server := httptest.NewServer(metrics.Handler(func() experiment.Status { return st }))
+	defer server.Close()
+	code, text := get(t, server.URL)
+	if want := `mlgym_experiment_episode_step{agent="\uFFFD",episode="a\uFFFD",experiment="gr\uFFFDid",task="a"} 7`; code != http.StatusOK || !strings.Contains(text, strings.ReplaceAll(want, `\uFFFD`, "\uFFFD")) {
+		t.Errorf("status %d, and no %s", code, want)
+	}
+}
+
 func TestServe(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	bound, wait, err := metrics.Serve(ctx, "127.0.0.1:0", snapshot)
