@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"mlgym/dataset"
 	"mlgym/grader"
 	"mlgym/gym"
 	"mlgym/internal/shim/shimtest"
@@ -170,8 +172,45 @@ func TestMLGymLargeData(t *testing.T) {
 	if !slices.Equal(got.Datasets, []string{"spots"}) || !strings.Contains(report.Next[0], "mlgym data prepare") {
 		t.Errorf("data sets %v, next %q", got.Datasets, report.Next)
 	}
-	if page := text(t, report.Folder, "datasets/spots/dataset.yaml"); !strings.Contains(page, "user_files") {
-		t.Errorf("dataset.yaml:\n%s", page)
+	if page := text(t, report.Folder, "datasets/spots/prepare.py"); !strings.Contains(page, `"answers.csv",`) || strings.Contains(page, `"train.csv",`) {
+		t.Errorf("prepare.py does not hide the answers alone:\n%s", page)
+	}
+	driver := newDriver(t)
+	d, err := dataset.Load(os.DirFS(filepath.Join(report.Folder, "datasets")), "spots")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, at := range []string{dir, filepath.Dir(dir)} { // the sandbox's user has to get through
+		if err := os.Chmod(at, 0o755); err != nil { //nolint:gosec // see above
+			t.Fatal(err)
+		}
+	}
+	store, err := dataset.OpenStore(dir, dataset.Options{
+		Secret:      func() ([]byte, error) { return []byte("a secret of these tests"), nil },
+		Interpreter: func(context.Context, *dataset.Dataset) (string, error) { return exec.LookPath("python3") },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // what is kept is read-only
+		_ = filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+			if err == nil && e.IsDir() {
+				return os.Chmod(name, 0o700) //nolint:gosec // so that it can be removed
+			}
+			return nil
+		})
+	})
+	prepared, err := store.Prepare(t.Context(), dataset.Request{Dataset: d, Variant: task.Full, From: "testdata/mlgym/data/spots/files"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := grader.Provisions{Data: []dataset.Prepared{prepared}}
+	const script = `test ! -e data/spots_hidden && test ! -e data/answers.csv && test ! -e data/spots/answers.csv &&
+awk -F, 'NR == 1 {print "card,spots"} NR > 1 {print $1 "," $2 + $3}' data/spots/inputs.csv > submission.csv`
+	evaluation, err := submitGiven(t, driver, got, given, script)
+	if err != nil || evaluation.Scores["Accuracy"] != 1 {
+		t.Errorf("got %+v, %v; want the score 1", evaluation, err)
 	}
 }
 
@@ -417,7 +456,12 @@ var key = []byte("0123456789abcdef")
 // submit does something in an agent's sandbox and has it graded.
 func submit(t *testing.T, driver sandbox.Driver, what *task.Task, script string) (gym.Evaluation, error) {
 	t.Helper()
-	box, err := taskenv.NewWorkspace(t.Context(), taskenv.Config{Task: what, Driver: driver, Mode: task.Published, Variant: task.Full}, 0)
+	return submitGiven(t, driver, what, grader.Provisions{}, script)
+}
+
+func submitGiven(t *testing.T, driver sandbox.Driver, what *task.Task, given grader.Provisions, script string) (gym.Evaluation, error) {
+	t.Helper()
+	box, err := taskenv.NewWorkspace(t.Context(), taskenv.Config{Task: what, Driver: driver, Mode: task.Published, Variant: task.Full, Provisions: given}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -431,7 +475,7 @@ func submit(t *testing.T, driver sandbox.Driver, what *task.Task, script string)
 		t.Fatalf("%s: exit code %d, %v\n%s", script, res.ExitCode, err, res.Output)
 	}
 	return grader.New(driver, grader.Options{}).Grade(t.Context(), grader.Request{
-		Task: what, Submission: box.Files(), Kind: gym.Submit, Mode: task.Published, Variant: task.Full, Key: key,
+		Task: what, Submission: box.Files(), Kind: gym.Submit, Mode: task.Published, Variant: task.Full, Key: key, Provisions: given,
 	})
 }
 

@@ -108,6 +108,7 @@ type mlgymImport struct {
 // largeData is a local folder of data that is too large to be copied.
 type largeData struct {
 	id    string
+	below string // where it lay in the workspace
 	text  mlgymData
 	files map[string]given
 	bytes int64
@@ -295,15 +296,20 @@ func (m *mlgymImport) dataset(key, name string, local *int) {
 	if limit == 0 {
 		limit = inlineBytes
 	}
-	if total > limit {
-		m.large = append(m.large, largeData{id: idOf(d.Name), text: d, files: files, bytes: total})
-		return
-	}
 	below := "data"
 	if *local > 0 { // what is copied into a folder that is there keeps its name
 		below = path.Join("data", path.Base(path.Clean(d.DataPath)))
 	}
 	*local++
+	if total > limit {
+		m.large = append(m.large, largeData{id: idOf(d.Name), below: below, text: d, files: files, bytes: total})
+		for rel, g := range files {
+			g.prepared = true
+			m.workspace[path.Join(below, rel)] = g
+		}
+		m.settings.Data = below
+		return
+	}
 	m.place(key, d.DataPath, below, false)
 	m.report.add(Changed, key, "%s: %d files (%d bytes) below %s/ as before, in the starter; the agent's copy can be written, the evaluation reads its own", d.Name, len(files), total, below)
 }
@@ -553,7 +559,7 @@ func (m *mlgymImport) submission() error {
 	}
 	if m.settings.Whole {
 		for _, name := range sorted(m.workspace) {
-			if strings.HasPrefix(name, "data/") {
+			if strings.HasPrefix(name, "data/") && !m.workspace[name].prepared {
 				m.settings.Restored = []string{"data"}
 				break
 			}
@@ -638,6 +644,9 @@ func (m *mlgymImport) provisions() error {
 	}
 	if c.MemoryPath != nil {
 		m.report.add(Left, "memory_path", "%v: no memory is kept from one episode to the next", c.MemoryPath)
+	}
+	if len(m.large) > 1 {
+		m.problems = append(m.problems, fmt.Errorf("%s: more than one data set is too large to be copied; copy them with --copy-mb, or make them one", m.file))
 	}
 	for _, d := range m.large {
 		if !idPattern.MatchString(d.id) {

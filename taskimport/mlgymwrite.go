@@ -11,6 +11,9 @@ func (m *mlgymImport) write() (*Report, error) {
 	t := newTree()
 	var secrets []string
 	for _, name := range sorted(m.workspace) {
+		if m.workspace[name].prepared {
+			continue // its data set has it
+		}
 		if m.hidden[name] {
 			t.file("grader/hidden/"+name, m.workspace[name])
 			if name != m.settings.Script {
@@ -152,13 +155,17 @@ func splitName(id string) string {
 // writeData writes a data set that is prepared from the user's own folder.
 func (m *mlgymImport) writeData(t *tree, d largeData) {
 	var hidden []string
-	for _, name := range m.opts.Hide {
-		if _, ok := d.files[strings.TrimPrefix(path.Clean(name), "data/")]; ok {
-			hidden = append(hidden, strings.TrimPrefix(path.Clean(name), "data/"))
+	for _, name := range sorted(d.files) {
+		if m.hidden[path.Join(d.below, name)] {
+			hidden = append(hidden, name)
 		}
 	}
 	dir := "datasets/" + d.id + "/"
 	split := splitOf(d.id)
+	hiddenSplit := ""
+	if len(hidden) > 0 {
+		hiddenSplit = fmt.Sprintf("  - {name: %s_hidden, agent: never, summary: \"the files that only the evaluation gets\"}\n", split)
+	}
 	t.text(dir+"dataset.yaml", fmt.Sprintf(`# Imported from MLGym by mlgym task import.
 format: 1
 id: %s
@@ -168,14 +175,13 @@ description: %s
 licence: that of the source, which was not looked up
 splits:
   - {name: %s, agent: always, summary: "the files that an agent gets"}
-  - {name: %s_hidden, agent: never, summary: "the files that only the evaluation gets"}
-variants:
+%svariants:
   full:
     summary: all of them
     bytes: %d
     user_files: %s
     sources: []
-`, d.id, quote(oneLine(d.text.Name)), quote(strings.TrimSpace(d.text.Description)+" "), split, split, max(d.bytes, 1),
+`, d.id, quote(oneLine(d.text.Name)), quote(strings.TrimSpace(d.text.Description)+" "), split, hiddenSplit, max(d.bytes, 1),
 		quote(fmt.Sprintf("the %d files of the folder %s of the checkout it was imported from", len(d.files), d.text.DataPath))))
 	t.text(dir+"requirements.txt", "")
 	var list strings.Builder
@@ -206,11 +212,9 @@ def prepare(p: Preparation) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
         p.progress("copying", number, len(files))
-    for split in ("%s", "%s_hidden"):
-        p.split(split)
 
 
 if __name__ == "__main__":
     run(prepare)
-`, len(d.files), list.String(), split, split, split, split))
+`, len(d.files), list.String(), split, split))
 }

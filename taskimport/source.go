@@ -104,6 +104,8 @@ type given struct {
 	at         string // on the host
 	bytes      int64
 	executable bool
+	// prepared says that it is not copied: it belongs to a data set.
+	prepared bool
 }
 
 // files lists a file under its base name, or the files of a folder by their path
@@ -114,7 +116,7 @@ func (s source) files(name string) (map[string]given, error) {
 		return nil, err
 	}
 	if info.Mode().IsRegular() {
-		return map[string]given{path.Base(path.Clean(filepath.ToSlash(name))): {at, info.Size(), info.Mode()&0o111 != 0}}, nil
+		return map[string]given{path.Base(path.Clean(filepath.ToSlash(name))): {at: at, bytes: info.Size(), executable: info.Mode()&0o111 != 0}}, nil
 	}
 	if !info.IsDir() {
 		return nil, fmt.Errorf("%s is neither a file nor a folder", name)
@@ -150,7 +152,7 @@ func (s source) files(name string) (map[string]given, error) {
 			case len(found) == maxFiles:
 				return fmt.Errorf("%s has more than %d files", name, maxFiles)
 			}
-			found[rel] = given{real, info.Size(), info.Mode()&0o111 != 0}
+			found[rel] = given{at: real, bytes: info.Size(), executable: info.Mode()&0o111 != 0}
 		}
 		return nil
 	}

@@ -142,6 +142,7 @@ type settings struct {
 	TimeoutSeconds float64           `json:"timeout_seconds"`
 	Whole          bool              `json:"whole,omitempty"`
 	Restored       []string          `json:"restored,omitempty"`
+	Data           string            `json:"data,omitempty"`
 	Script         string            `json:"script,omitempty"`
 	Arguments      []string          `json:"arguments,omitempty"`
 	Module         []string          `json:"module,omitempty"`

@@ -47,6 +47,8 @@ class Settings:
     """The whole workspace was handed in: the starter's files are in it, or were removed."""
     restored: list[str] = field(default_factory=list)
     """Files and folders of the starter that are put back as they were given out."""
+    data: str = ""
+    """Where in the workspace the files of all splits of the task's data lie, as links; empty for none."""
     script: str = ""
     arguments: list[str] = field(default_factory=list)
     module: list[str] = field(default_factory=list)
@@ -78,6 +80,13 @@ def compose(session: Session, folder: Path, workspace: Path, settings: Settings)
     for name in settings.restored:
         _remove(workspace / name)
         _copy(session.starter / name, workspace / name)
+    if settings.data:
+        _remove(workspace / settings.data)
+        for split in sorted(path for path in session.data.iterdir() if path.is_dir()):
+            for path in sorted(path for path in split.rglob("*") if path.is_file()):
+                target = workspace / settings.data / path.relative_to(split)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.symlink_to(path)
     hidden = folder / "hidden"
     modules = [workspace / name for name in settings.restored if name.endswith(".py")]
     if hidden.is_dir():

@@ -36,7 +36,9 @@ class ForeignTest(unittest.TestCase):
             **settings,
         }
         self.write({"grader/foreign.json": json.dumps(settings)})
-        session = SimpleNamespace(starter=self.home / "starter", submission=self.home / "submission")
+        session = SimpleNamespace(
+            data=self.home / "data", starter=self.home / "starter", submission=self.home / "submission"
+        )
         return foreign.grade(session, self.home / "grader")
 
 
@@ -87,6 +89,18 @@ class EvaluateTest(ForeignTest):
         )
         got = self.grade(whole=True, arguments=["a"])
         self.assertEqual((dict(got.scores), dict(got.details)), ({"accuracy": 0.5}, {"n": 2.0}))
+
+    def test_data_of_all_splits_lie_where_they_lay(self) -> None:
+        self.write(
+            {
+                "data/cards/a/train": "1",
+                "data/cards_hidden/a/labels": "23",
+                "submission/data/a/labels": "of the agent",
+                "grader/hidden/evaluate.py": "print('{\"accuracy\": %d}' % len(open('data/a/train').read()"
+                " + open('data/a/labels').read()))",
+            }
+        )
+        self.assertEqual(self.grade(data="data").scores["accuracy"], 3)
 
     def test_what_is_no_score(self) -> None:
         for name, script, want in (
