@@ -265,7 +265,7 @@ func (p *picture) money() []line {
 	}
 	cost = append(cost, span{" spent", ordinary})
 	items := []line{cost}
-	if s.RemainingUSD != nil {
+	if s.RemainingUSD != nil && *s.RemainingUSD > 0 {
 		item := line{{"the rest about " + usd(*s.RemainingUSD), ordinary}}
 		if s.Budget.USD > 0 && s.Spent.USD+*s.RemainingUSD > s.Budget.USD {
 			item = line{{"the rest about " + usd(*s.RemainingUSD) + ", more than is left", careful}}
