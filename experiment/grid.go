@@ -91,7 +91,7 @@ func (p *Planner) Plan(ctx context.Context, f *File) (*Plan, error) {
 		}
 	}
 	plan := &Plan{Notes: made.notes}
-	names := map[ID]string{}
+	names, taken := map[ID]string{}, map[string]bool{}
 	for _, seed := range seeds {
 		for _, pair := range pairs {
 			cell, err := made.cell(pair, seed)
@@ -101,7 +101,10 @@ func (p *Planner) Plan(ctx context.Context, f *File) (*Plan, error) {
 			if other, taken := names[cell.ID]; taken {
 				return nil, fmt.Errorf("%s and %s are the same episode: their agents differ in nothing that decides it", other, cell.Name)
 			}
-			names[cell.ID] = cell.Name
+			if taken[cell.Name] {
+				return nil, fmt.Errorf("two episodes are called %s: give the agents, or the folders of the tasks, names that differ in more than signs", cell.Name)
+			}
+			names[cell.ID], taken[cell.Name] = cell.Name, true
 			plan.Cells = append(plan.Cells, cell)
 		}
 	}
