@@ -49,6 +49,40 @@ func (s *site) command(args ...string) (*exec.Cmd, *bytes.Buffer) {
 	return cmd, &out
 }
 
+// conductor is a command that conducts the experiment.
+type conductor struct {
+	cmd   *exec.Cmd
+	out   *bytes.Buffer // to be read once it ended
+	ended chan struct{}
+	err   error // of Wait
+}
+
+// conduct starts a command that conducts the experiment.
+func (s *site) conduct(args ...string) *conductor {
+	s.Helper()
+	c := &conductor{ended: make(chan struct{})}
+	c.cmd, c.out = s.command(args...)
+	if err := c.cmd.Start(); err != nil {
+		s.Fatal(err)
+	}
+	go func() { defer close(c.ended); c.err = c.cmd.Wait() }()
+	s.Cleanup(func() { _ = c.cmd.Process.Kill(); <-c.ended })
+	return c
+}
+
+// wait waits until it ends by itself.
+func (s *site) wait(c *conductor) error {
+	s.Helper()
+	select {
+	case <-c.ended:
+		return c.err
+	case <-time.After(3 * time.Minute):
+		queue, _ := s.cluster.Command(s.Context(), "squeue", "--states=all")
+		s.Fatalf("the experiment does not end\nqueue:\n%s\nlogs:\n%s", queue, s.logs())
+		return nil
+	}
+}
+
 // mlgym runs a command and returns its exit code and what it printed.
 func (s *site) mlgym(args ...string) (int, string) {
 	s.Helper()
@@ -80,13 +114,18 @@ func (s *site) status() (experiment.Status, bool) {
 }
 
 // await polls the experiment until check says yes.
-func (s *site) await(what string, out *bytes.Buffer, check func(experiment.Status) bool) experiment.Status {
+func (s *site) await(what string, c *conductor, check func(experiment.Status) bool) experiment.Status {
 	s.Helper()
 	var st experiment.Status
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		var ok bool
 		if st, ok = s.status(); ok && check(st) {
 			return st
+		}
+		select {
+		case <-c.ended:
+			s.Fatalf("waited for %s, and it ended: %v\n%s\n%s", what, c.err, c.out, s.logs())
+		default:
 		}
 	}
 	queue, _ := s.cluster.Command(s.Context(), "squeue", "--states=all")
@@ -162,12 +201,8 @@ func (s *site) once(st experiment.Status) {
 // over and then come back, in the middle of an experiment.
 func TestSlurm(t *testing.T) {
 	s := newSite(t, slurmtest.Options{Nodes: 4, CPUs: 2, MemoryMB: 5000})
-	cmd, out := s.command(append([]string{"experiment", "run", "--on", "slurm", "--out", s.dir}, grid("6")...)...)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() }) // it has ended where all went well
-	seen := s.await("episodes under way on two nodes", out, func(st experiment.Status) bool { return len(runningOn(st)) >= 2 })
+	c := s.conduct(append([]string{"experiment", "run", "--on", "slurm", "--out", s.dir}, grid("6")...)...)
+	seen := s.await("episodes under way on two nodes", c, func(st experiment.Status) bool { return len(runningOn(st)) >= 2 })
 	nodes := runningOn(seen)
 	dead, frozen := nodes[0], nodes[1]
 	s.cluster.KillNode(dead)
@@ -185,7 +220,7 @@ func TestSlurm(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.await("what the lost nodes had to be taken over", out, func(st experiment.Status) bool {
+	s.await("what the lost nodes had to be taken over", c, func(st experiment.Status) bool {
 		return !slices.ContainsFunc(st.Episodes, func(e experiment.EpisodeStatus) bool {
 			before, victim := victims[e.ID]
 			return victim && e.Attempt <= before && e.State != experiment.Done
@@ -196,13 +231,12 @@ func TestSlurm(t *testing.T) {
 	if err := s.cluster.ThawJobs(frozen); err != nil {
 		t.Fatal(err)
 	}
-	err := cmd.Wait()
-	if err != nil {
-		t.Fatalf("%v\n%s\n%s", err, out, s.logs())
+	if err := s.wait(c); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, c.out, s.logs())
 	}
 	st, _ := s.status()
 	if st.Done != 12 || st.Total != 12 {
-		t.Fatalf("%+v\n%s", st.Counts, out)
+		t.Fatalf("%+v\n%s", st.Counts, c.out)
 	}
 	s.once(st)
 
@@ -229,29 +263,22 @@ func TestSlurm(t *testing.T) {
 // TestSlurmResume kills whoever conducts the experiment, and the controller of
 // the cluster for a while: what runs and waits there is not submitted again.
 func TestSlurmResume(t *testing.T) {
-	s := newSite(t, slurmtest.Options{Nodes: 2, CPUs: 1, MemoryMB: 3000})
-	cmd, out := s.command(append([]string{"experiment", "run", "--on", "slurm", "--out", s.dir}, grid("3")...)...)
-	if err := cmd.Start(); err != nil {
+	s := newSite(t, slurmtest.Options{Nodes: 2, CPUs: 2, MemoryMB: 5000})
+	c := s.conduct(append([]string{"experiment", "run", "--on", "slurm", "--out", s.dir}, grid("3")...)...)
+	s.await("an episode under way", c, func(st experiment.Status) bool { return len(runningOn(st)) >= 1 })
+	if err := c.cmd.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	s.await("an episode under way", out, func(st experiment.Status) bool { return len(runningOn(st)) >= 1 })
-	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait() // killed
+	<-c.ended
 	submitted := s.submissions()
 
-	cmd, out = s.command("experiment", "resume", s.dir, "--on", "slurm", "--slurm-poll", "1s", "--quiet")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	s.await("the experiment to be conducted again", out, func(st experiment.Status) bool { return st.Active })
+	c = s.conduct("experiment", "resume", s.dir, "--on", "slurm", "--slurm-poll", "1s", "--quiet")
+	s.await("the experiment to be conducted again", c, func(st experiment.Status) bool { return st.Active })
 
 	// USR1 is what Slurm sends when the time is nearly up: the job saves, exits
 	// with 75, is run again, and the episode goes on.
 	var cut experiment.EpisodeStatus
-	s.await("an episode to be cut", out, func(st experiment.Status) bool {
+	s.await("an episode to be cut", c, func(st experiment.Status) bool {
 		for _, e := range st.Episodes {
 			if e.State == experiment.Running && e.Step >= 2 && e.Job != nil && e.Job.State == "RUNNING" {
 				cut = e
@@ -265,12 +292,12 @@ func TestSlurmResume(t *testing.T) {
 	if err := s.cluster.RestartController(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Wait(); err != nil {
-		t.Fatalf("%v\n%s\n%s", err, out, s.logs())
+	if err := s.wait(c); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, c.out, s.logs())
 	}
 	st, _ := s.status()
 	if st.Done != 6 || st.Total != 6 {
-		t.Fatalf("%+v\n%s", st.Counts, out)
+		t.Fatalf("%+v\n%s", st.Counts, c.out)
 	}
 	s.once(st)
 	if after := s.submissions(); after != submitted {
@@ -302,18 +329,14 @@ func (s *site) submissions() int {
 
 // TestSlurmStop stops an experiment from another terminal, and goes on.
 func TestSlurmStop(t *testing.T) {
-	s := newSite(t, slurmtest.Options{Nodes: 1, CPUs: 1, MemoryMB: 3000})
-	cmd, out := s.command(append([]string{"experiment", "run", "--on", "slurm", "--out", s.dir}, grid("1")...)...)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	s.await("an episode under way", out, func(st experiment.Status) bool { return len(runningOn(st)) >= 1 })
+	s := newSite(t, slurmtest.Options{Nodes: 1, CPUs: 2, MemoryMB: 5000})
+	c := s.conduct(append([]string{"experiment", "run", "--on", "slurm", "--out", s.dir}, grid("1")...)...)
+	s.await("an episode under way", c, func(st experiment.Status) bool { return len(runningOn(st)) >= 1 })
 	if code, said := s.mlgym("experiment", "stop", s.dir); code != 0 || !strings.Contains(said, "Stopped: 0 of 2 done") {
 		t.Errorf("stop: exit code %d\n%s\n%s", code, said, s.logs())
 	}
-	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(out.String(), "a stop was asked for") {
-		t.Errorf("the stopped command: %v\n%s", err, out)
+	if err := s.wait(c); c.cmd.ProcessState.ExitCode() != 1 || !strings.Contains(c.out.String(), "a stop was asked for") {
+		t.Errorf("the stopped command: %v\n%s", err, c.out)
 	}
 	if queue, err := s.cluster.Command(t.Context(), "squeue", "--noheader"); err != nil || strings.TrimSpace(queue) != "" {
 		t.Errorf("in the queue after the stop (%v):\n%s", err, queue)
