@@ -367,10 +367,6 @@ func (c *Cluster) sweep(ctx context.Context) (over bool, err error) {
 	if err != nil {
 		return false, c.unanswered(err)
 	}
-	if c.silent {
-		c.silent = false
-		c.tell(Event{Type: Noted, Message: "Slurm answers again"})
-	}
 	var lost []*Cell
 	pending := 0
 	for i, entry := range c.entries {
@@ -407,7 +403,14 @@ func (c *Cluster) sweep(ctx context.Context) (over bool, err error) {
 		}
 	}
 	if len(lost) > 0 {
-		return false, c.unanswered(c.submit(ctx, lost))
+		if err := c.submit(ctx, lost); err != nil {
+			return false, c.unanswered(err)
+		}
+		pending++
+	}
+	if c.silent {
+		c.silent = false
+		c.tell(Event{Type: Noted, Message: "Slurm answers again"})
 	}
 	return pending == 0, nil
 }
