@@ -12,6 +12,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -685,7 +686,7 @@ func (c *Cluster) submitGroup(ctx context.Context, cells []*Cell) error {
 	opts, first := c.o.File.Slurm, cells[0]
 	array := slurm.Array{
 		Name: "mlgym-" + c.status.Name, Comment: c.o.Store.dir,
-		Argv:       append(slices.Clone(c.o.Worker), c.o.Store.dir, fmt.Sprint(sub.N)),
+		Argv:       append(slices.Clone(c.o.Worker), c.o.Store.dir, strconv.Itoa(sub.N)),
 		Env:        c.o.Env,
 		Concurrent: c.o.File.Parallel, Partition: opts.Partition, Account: opts.Account, QOS: opts.QOS, Constraint: opts.Constraint, Reservation: opts.Reservation,
 		Time: opts.Time, CPUs: int(math.Ceil(first.Needs.CPUs)), MemoryBytes: first.Needs.MemoryBytes + first.GradingBytes + BesideWorker, GPUs: first.Needs.GPUs,

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +23,7 @@ type fakeEngine struct {
 	t      *testing.T
 	store  *Store
 	plan   *Plan
+	mu     sync.Mutex // guards what follows from what [fakeEngine.at] does
 	arrays []slurm.Array
 	states map[int64]map[int]slurm.State
 	polls  int
@@ -36,6 +38,8 @@ type fakeEngine struct {
 }
 
 func (f *fakeEngine) Submit(_ context.Context, a slurm.Array) ([]slurm.Job, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.submits++
 	if f.submit != nil {
 		if err := f.submit(f.submits); err != nil {
@@ -52,6 +56,8 @@ func (f *fakeEngine) Submit(_ context.Context, a slurm.Array) ([]slurm.Job, erro
 }
 
 func (f *fakeEngine) Tasks(_ context.Context, jobs ...slurm.Job) ([]slurm.Task, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.polls++
 	if f.poll != nil {
 		if err := f.poll(f.polls); err != nil {
@@ -76,6 +82,8 @@ func (f *fakeEngine) Tasks(_ context.Context, jobs ...slurm.Job) ([]slurm.Task, 
 }
 
 func (f *fakeEngine) Cancel(_ context.Context, jobs ...slurm.Job) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.cancelError != nil {
 		return f.cancelError
 	}
@@ -91,6 +99,8 @@ func (f *fakeEngine) Cancel(_ context.Context, jobs ...slurm.Job) error {
 }
 
 func (f *fakeEngine) CancelTasks(_ context.Context, tasks ...slurm.Task) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.cancelError != nil {
 		return f.cancelError
 	}
@@ -99,6 +109,15 @@ func (f *fakeEngine) CancelTasks(_ context.Context, tasks ...slurm.Task) error {
 		f.states[t.Job.ID][t.Index] = slurm.Cancelled
 	}
 	return nil
+}
+
+// at does something after a while, between two calls.
+func (f *fakeEngine) at(after time.Duration, do func()) {
+	time.AfterFunc(after, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		do()
+	})
 }
 
 // begin begins an attempt at episode i, as a worker would.
@@ -332,7 +351,7 @@ func TestClusterSubmits(t *testing.T) {
 	})
 	inBubble(t, "as often as it gets on", func(t *testing.T) {
 		o := newOnSlurm(t, newGrid(1, nil))
-		o.poll = func(n int) error {
+		o.poll = func(int) error {
 			id := int64(len(o.arrays))
 			if o.states[id][0] != slurm.Pending {
 				return nil
@@ -374,8 +393,8 @@ func TestClusterSubmits(t *testing.T) {
 			}
 			return nil
 		}
-		time.AfterFunc(35*time.Second, func() { o.begin(0) }) // it was queued, and begins
-		time.AfterFunc(95*time.Second, func() { o.settle(0) })
+		o.at(35*time.Second, func() { o.begin(0) }) // it was queued, and begins
+		o.at(95*time.Second, func() { o.settle(0) })
 		o.ends("")
 		if o.submits != 1 || o.done() != 1 {
 			t.Errorf("%d submissions, %d done", o.submits, o.done())
@@ -386,7 +405,7 @@ func TestClusterSubmits(t *testing.T) {
 		if err := os.RemoveAll(o.store.cell(o.plan.Cells[0].Dir()).path); err != nil {
 			t.Fatal(err)
 		}
-		o.poll = func(n int) error { o.all(); return nil }
+		o.poll = func(int) error { o.all(); return nil }
 		o.ends("")
 	})
 }
@@ -411,8 +430,8 @@ func TestClusterStops(t *testing.T) {
 	}
 	inBubble(t, "gently", func(t *testing.T) {
 		o := begun(t)
-		time.AfterFunc(25*time.Second, func() { close(o.stop) })
-		time.AfterFunc(95*time.Second, func() { saved(o) })
+		o.at(25*time.Second, func() { close(o.stop) })
+		o.at(95*time.Second, func() { saved(o) })
 		o.ends("a stop was asked for")
 		if diff := cmp.Diff([]string{"1_1"}, o.cancelled); diff != "" || o.submits != 1 {
 			t.Errorf("%d submissions, cancelled (-want +got):\n%s", o.submits, diff)
@@ -429,7 +448,8 @@ func TestClusterStops(t *testing.T) {
 			}
 		}
 		time.AfterFunc(25*time.Second, func() { stopJobs(false) })
-		time.AfterFunc(65*time.Second, func() { stopJobs(true); saved(o) })
+		time.AfterFunc(65*time.Second, func() { stopJobs(true) })
+		o.at(66*time.Second, func() { saved(o) })
 		o.ends("a stop was asked for")
 		if o.submits != 1 || o.heard("at once") != 1 {
 			t.Errorf("%d submissions: what somebody cancelled counts as lost; events %+v", o.submits, o.events)
@@ -438,7 +458,7 @@ func TestClusterStops(t *testing.T) {
 	inBubble(t, "interrupted after a gentle stop", func(t *testing.T) {
 		o := begun(t)
 		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(25*time.Second, func() { close(o.stop) })
+		o.at(25*time.Second, func() { close(o.stop) })
 		time.AfterFunc(45*time.Second, cancel)
 		c, err := o.run(ctx)
 		if err != nil || c.Why() != "it was interrupted" {
@@ -452,9 +472,9 @@ func TestClusterStops(t *testing.T) {
 	inBubble(t, "while the cluster does not answer", func(t *testing.T) {
 		o := begun(t)
 		o.cancelError = &slurm.UnavailableError{Reason: "down", Temporary: true}
-		time.AfterFunc(25*time.Second, func() { close(o.stop) })
-		time.AfterFunc(55*time.Second, func() { saved(o) })
-		time.AfterFunc(95*time.Second, func() { o.cancelError = nil })
+		o.at(25*time.Second, func() { close(o.stop) })
+		o.at(55*time.Second, func() { saved(o) })
+		o.at(95*time.Second, func() { o.cancelError = nil })
 		o.ends("a stop was asked for")
 		if diff := cmp.Diff([]string{"1_1"}, o.cancelled); diff != "" {
 			t.Errorf("cancelled (-want +got):\n%s", diff)
@@ -463,7 +483,7 @@ func TestClusterStops(t *testing.T) {
 	inBubble(t, "when the hours are used up", func(t *testing.T) {
 		o := begun(t)
 		o.file.Budget.Hours = 0.5
-		time.AfterFunc(40*time.Minute, func() { saved(o) })
+		o.at(40*time.Minute, func() { saved(o) })
 		c := o.ends("the budget of 0.5 hours is used up")
 		if h := c.Snapshot().Spent.Hours; h < 0.66 || h > 0.7 {
 			t.Errorf("%v hours are counted, want 40 minutes", h)
@@ -479,7 +499,7 @@ func TestClusterStops(t *testing.T) {
 		o := newOnSlurm(t, newGrid(3, nil))
 		o.detach = true
 		o.ends("")
-		o.poll = func(n int) error { o.all(); return nil }
+		o.poll = func(int) error { o.all(); return nil }
 		o.detach = false
 		o.ends("")
 		if o.submits != 1 || o.done() != 3 {
