@@ -150,9 +150,18 @@ func (s site) awaitTasks(what string, jobs []slurm.Job, check func(slurm.Task) b
 		if tasks, err = s.client.Tasks(s.Context(), jobs...); err != nil {
 			return false, err
 		}
-		return !slices.ContainsFunc(tasks, func(task slurm.Task) bool { return !check(task) }), tasks
+		return !slices.ContainsFunc(tasks, func(task slurm.Task) bool { return !check(task) }), show(tasks)
 	})
 	return tasks
+}
+
+// show says more of tasks than their numbers.
+func show(tasks []slurm.Task) []string {
+	var all []string
+	for _, task := range tasks {
+		all = append(all, fmt.Sprintf("%s %s %q %q restarts %d", task, task.State, task.Node, task.Reason, task.Restarts))
+	}
+	return all
 }
 
 func in(states ...slurm.State) func(slurm.Task) bool {
@@ -213,7 +222,6 @@ func TestCluster(t *testing.T) {
 		{"cancel", cancel},
 		{"requeue", requeue},
 		{"exit 75", exitRequeue},
-		{"signal before the end", signalBefore},
 		{"preempted", preempted},
 		{"refusals", refusals},
 		{"lost nodes", lostNodes},
@@ -245,7 +253,7 @@ func available(s site) {
 	}
 	tasks, err := s.client.Tasks(s.Context(), slurm.Job{ID: 987654, Indices: "1"})
 	if err != nil || len(tasks) != 1 || tasks[0].State != slurm.Unknown {
-		s.Errorf("tasks of an unknown job = %+v, %v", tasks, err)
+		s.Errorf("tasks of an unknown job = %+v, %v", show(tasks), err)
 	}
 	if err := s.client.Cancel(s.Context(), slurm.Job{ID: 987654}); err != nil {
 		s.Errorf("cancel an unknown job: %v", err)
@@ -301,7 +309,7 @@ func gpus(s site) {
 	s.finish()
 	tasks := s.awaitTasks("the end", jobs, in(slurm.Completed))
 	if tasks[0].Node != "n1" || len(s.executions()) != 4 {
-		s.Errorf("tasks = %+v, %d executions", tasks, len(s.executions()))
+		s.Errorf("tasks = %+v, %d executions", show(tasks), len(s.executions()))
 	}
 }
 
@@ -382,7 +390,7 @@ func cancel(s site) {
 	}
 	s.await("the end of one", func() (bool, any) {
 		now, err := s.client.Tasks(s.Context(), jobs...)
-		return err == nil && now[1].State == slurm.Cancelled && now[0].State == slurm.Running && now[2].State == slurm.Running, now
+		return err == nil && now[1].State == slurm.Cancelled && now[0].State == slurm.Running && now[2].State == slurm.Running, show(now)
 	})
 	// It was told, and although it asked to be run again, it was not.
 	if one := s.executions()[1]; !slices.Equal(one.Signals, []string{"terminated"}) || !one.Ended {
@@ -421,7 +429,7 @@ func exitRequeue(s site) {
 	jobs := slices.Concat(s.submit(s.array("again", 0)), s.submit(s.array("fail", 1)))
 	tasks := s.awaitTasks("the end", jobs, func(task slurm.Task) bool { return task.State.Ended() })
 	if tasks[0].State != slurm.Completed || tasks[0].Restarts != 1 || tasks[1].State != slurm.Failed || tasks[1].Restarts != 0 {
-		s.Errorf("tasks = %+v, want one run again and completed, and one failed", tasks)
+		s.Errorf("tasks = %+v, want one run again and completed, and one failed", show(tasks))
 	}
 	if all := s.executions(); len(all) != 3 {
 		s.Errorf("%d executions, want 3", len(all))
@@ -432,10 +440,16 @@ func exitRequeue(s site) {
 	}
 }
 
-func signalBefore(s site) {
+// warn makes Slurm send its warning at least 5 s after the start, when a program
+// is sure to wait for it: Slurm may send it up to 60 s early.
+func warn(array *slurm.Array) { array.Time, array.SignalBefore = 2*time.Minute, 55*time.Second }
+
+// TestSignalBefore has a cluster of its own, since it takes a minute.
+func TestSignalBefore(t *testing.T) {
+	t.Parallel()
+	s := at(t, slurmtest.Start(t, slurmtest.Options{Nodes: 1}))
 	array := s.array("interruptible", 0)
-	// Slurm counts in minutes, and may send it up to 60 s early.
-	array.Time, array.SignalBefore = time.Minute, 50*time.Second
+	warn(&array)
 	jobs := s.submit(array)
 	s.awaitTasks("the end", jobs, in(slurm.Completed))
 	all := s.executions()
@@ -456,7 +470,7 @@ func preempted(s site) {
 	s.await("a task that was run again", func() (bool, any) {
 		tasks, err := s.client.Tasks(s.Context(), jobs...)
 		done := slices.IndexFunc(tasks, func(task slurm.Task) bool { return task.State == slurm.Completed && task.Restarts == 1 })
-		return err == nil && done >= 0, tasks
+		return err == nil && done >= 0, show(tasks)
 	})
 	told := 0
 	for _, one := range s.executions() {
@@ -546,7 +560,7 @@ func lostNodes(s site) {
 		return a.Beats >= zombie.Beats+3 && b.Beats >= second.Beats+3, []execution{a, b}
 	})
 	if task, err := s.client.Tasks(s.Context(), jobs...); err != nil || task[1].Node != after[1].Node {
-		s.Errorf("Slurm tells of %+v, %v; want the second execution only", task, err)
+		s.Errorf("Slurm tells of %+v, %v; want the second execution only", show(task), err)
 	}
 
 	// When the node is back, Slurm ends the copy there, and only that.
@@ -613,7 +627,7 @@ func TestPlainSite(t *testing.T) {
 	}
 	again := s.array("again", 0)
 	warned := s.array("interruptible", 1)
-	warned.Time, warned.SignalBefore = time.Minute, 50*time.Second
+	warn(&warned)
 	stays := s.array("wait", 2)
 	stays.Name = "stays"
 	jobs := slices.Concat(s.submit(again), s.submit(warned))

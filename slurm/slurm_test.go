@@ -601,7 +601,13 @@ func TestScript(t *testing.T) {
 				if filepath.Base(shell) == "busybox" {
 					args = append([]string{"sh"}, args...)
 				}
-				cmd := exec.CommandContext(t.Context(), shell, args...)
+				// One that its signal does not reach would run for ever.
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				cmd := exec.CommandContext(ctx, shell, args...)
+				cmd.WaitDelay = time.Second
+				cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+				cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 				cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "SLURM_ARRAY_TASK_ID=4", "SLURM_JOB_ID=77", "DIR="+dir)
 				var out strings.Builder
 				cmd.Stdout, cmd.Stderr = &out, &out

@@ -59,7 +59,8 @@ type Array struct {
 	// and that only on a site with RequeueExit=75, which asks nobody.
 	Requeue bool
 	// SignalBefore asks for SIGUSR1 to the program that long before its time is up.
-	// Slurm's clock is coarse: it may come up to 60 s earlier.
+	// Slurm's clock is coarse: it may come up to 60 s earlier. Leave more than that
+	// before it, since a program that does not expect it yet is killed by it.
 	SignalBefore time.Duration
 	// Extra are further flags of sbatch, each a word of its own ("--nice=100").
 	// Those for which there is a field above are refused.

@@ -76,16 +76,23 @@ func TestDiesWithTheTest(t *testing.T) {
 		t.Fatalf("the other process started no cluster:\n%s", said)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	before, err := descendants(victim.Process.Pid)
+	// Slurm says that the job runs before its processes are there.
+	var before map[int]string
+	err = poll(t.Context(), deadline, func() error {
+		if before, err = descendants(victim.Process.Pid); err != nil {
+			return err
+		}
+		counts := map[string]int{}
+		for _, program := range before {
+			counts[program]++
+		}
+		if counts["slurmctld"] < 1 || counts["slurmd"] < 1 || counts["munged"] < 1 || counts["sleep"] != 2 {
+			return fmt.Errorf("its processes are %v, want the three daemons and two sleeps", counts)
+		}
+		return nil
+	})
 	if err != nil {
-		t.Fatal(err)
-	}
-	counts := map[string]int{}
-	for _, program := range before {
-		counts[program]++
-	}
-	if counts["slurmctld"] != 1 || counts["slurmd"] != 1 || counts["munged"] != 1 || counts["sleep"] != 2 {
-		t.Errorf("its processes are %v, want the three daemons and two sleeps", counts)
+		t.Error(err)
 	}
 	victim.Process.Kill()
 	err = poll(t.Context(), deadline, func() error {
