@@ -343,6 +343,7 @@ func (d cellDir) begin(id ID, n int, last *try, startOver string) (_ *claim, err
 	if err := writeJSON(filepath.Join(tmp, progressName), c.progress); err != nil {
 		return nil, err
 	}
+	d.tidy()
 	if err := os.Rename(tmp, c.dir); err != nil {
 		if _, statErr := os.Stat(c.dir); statErr == nil {
 			return nil, fs.ErrExist
@@ -361,6 +362,17 @@ func (d cellDir) begin(id ID, n int, last *try, startOver string) (_ *claim, err
 		}
 	}
 	return c, nil
+}
+
+// tidy removes what processes that were killed here were making. What cannot be
+// removed does no harm.
+func (d cellDir) tidy() {
+	made, _ := filepath.Glob(d.file(".new-*")) // the pattern is right
+	for _, dir := range made {
+		if age, err := fileAge(dir); err == nil && age > d.pace.stale {
+			_ = os.RemoveAll(dir)
+		}
+	}
 }
 
 // spent takes over what a record that goes on has cost, so that an attempt that

@@ -165,6 +165,28 @@ func TestFrozenClaim(t *testing.T) {
 	}
 }
 
+// TestClaimTidies removes what a process that was killed was making, and leaves
+// what another one is making now.
+func TestClaimTidies(t *testing.T) {
+	d := newCell(t)
+	for name, age := range map[string]time.Duration{".new-old": 2 * d.pace.stale, ".new-now": 0} {
+		if err := os.Mkdir(d.file(name), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now().Add(-age)
+		if err := os.Chtimes(d.file(name), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := d.claim("an-id", ""); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(d.file(".new-*"))
+	if err != nil || len(left) != 1 || filepath.Base(left[0]) != ".new-now" {
+		t.Errorf("left are %v, %v; want what is being made now", left, err)
+	}
+}
+
 // TestForeignClaim believes a process of another machine as long as it gives
 // signs of life, and its process number says nothing.
 func TestForeignClaim(t *testing.T) {
