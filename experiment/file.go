@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -374,7 +375,19 @@ func plain(v reflect.Value) any {
 	if d, ok := reflect.TypeAssert[time.Duration](v); ok {
 		return d.String()
 	}
+	if x, ok := reflect.TypeAssert[float64](v); ok {
+		return decimal(x)
+	}
 	return v.Interface()
+}
+
+// decimal is a number that is written without an exponent, which would be read
+// as text.
+type decimal float64
+
+// MarshalYAML implements [yaml.BytesMarshaler].
+func (d decimal) MarshalYAML() ([]byte, error) {
+	return strconv.AppendFloat(nil, float64(d), 'f', -1, 64), nil
 }
 
 // spec joins what is said of the episodes of one task and one agent.

@@ -143,3 +143,18 @@ func FuzzDecodeFile(f *testing.F) {
 		}
 	})
 }
+
+// TestEncodeNumbers keeps numbers that are written with an exponent elsewhere.
+func TestEncodeNumbers(t *testing.T) {
+	for _, n := range []float64{1e-7, 0.25, 3, 1e15, 123456789.5} {
+		f := File{Format: FileFormat, Tasks: []string{"blotto"}, Agents: []Agent{{Agent: "demo"}}, Budget: Limits{USD: n, Hours: n}}
+		text, err := f.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := DecodeFile("f", text)
+		if err != nil || got.Budget != f.Budget {
+			t.Errorf("%v is read again as %+v, %v:\n%s", n, got, err, text)
+		}
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"mlgym/experiment"
+	"mlgym/internal/cli"
 	"mlgym/slurm/slurmtest"
 )
 
@@ -346,4 +347,108 @@ func TestSlurmStop(t *testing.T) {
 	}
 	st, _ := s.status()
 	s.once(st)
+}
+
+// TestSlurmGPUs has episodes wait for the one GPU of a node that is free. The
+// devices are made up, so what is seen is which one their sandboxes ask for, and
+// what is said where a node cannot run episodes.
+func TestSlurmGPUs(t *testing.T) {
+	if _, err := os.Stat("/dev/nvidia0"); err == nil {
+		t.Skip("SKIPPED: this machine has GPUs, and those of the cluster are made up")
+	}
+	s := newSite(t, slurmtest.Options{Nodes: 1, CPUs: 4, MemoryMB: 12000, GPUs: 2})
+	if _, err := s.cluster.Command(t.Context(), "sbatch", "--gres=gpu:1", "--mem=10", "--output=/dev/null", "--wrap", "sleep 600"); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		if out, err := s.cluster.Command(t.Context(), "squeue", "--noheader", "--states=running"); err == nil && out != "" {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the job that takes the first GPU does not run")
+		}
+	}
+	code, out := s.mlgym(append([]string{"experiment", "run", "--on", "slurm", "--out", s.dir, "--gpus", "1"}, grid("1")...)...)
+	const says = "there is no /dev/nvidia1"
+	if code != 1 || !strings.Contains(out, "was submitted 5 times") || !strings.Contains(out, says) {
+		t.Errorf("exit code %d, want 1 and the reason:\n%s\n%s", code, out, s.logs())
+	}
+	st, _ := s.status()
+	if st.Waiting != 2 {
+		t.Errorf("%+v: what a node lacks costs no episode", st.Counts)
+	}
+	for _, e := range st.Episodes {
+		if !strings.Contains(e.Message, says) || e.Job == nil || e.Job.State != "FAILED" {
+			t.Errorf("%s: %q, job %+v; want that %s", e.Name, e.Message, e.Job, says)
+		}
+	}
+	if logs := s.logs(); strings.Contains(logs, "/dev/nvidia0") {
+		t.Errorf("an episode got the GPU of another job:\n%s", logs)
+	}
+}
+
+// TestSlurmUnfitNode runs the worker as on a node that has another version,
+// another secret, or lacks what a task needs: that is said, the job fails, and
+// the episode is left to other nodes.
+func TestSlurmUnfitNode(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("MLGYM_STATE", filepath.Join(dir, "state"))
+	exp := filepath.Join(dir, "exp")
+	// Planned here, and stopped before anything is run.
+	if code, out := cliMain("experiment", "run", "--tasks", "prisonersDilemma", "--agents", "baseline", "--variant", "small", "--budget-hours", "0.0000001", "--out", exp, "--quiet"); code != 1 {
+		t.Fatalf("exit code %d\n%s", code, out)
+	}
+	file := filepath.Join(exp, experiment.FileName)
+	head, _, found := strings.Cut(read(t, file), "budget:")
+	if !found {
+		t.Fatalf("no budget in:\n%s", head)
+	}
+	if err := os.WriteFile(file, []byte(head), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cells, err := filepath.Glob(filepath.Join(exp, "cells", "*"))
+	if err != nil || len(cells) != 1 {
+		t.Fatalf("cells %v, %v", cells, err)
+	}
+	jobs := fmt.Sprintf(`[{"submission":1,"jobs":[{"id":7}],"units":[[%q]]}]`, filepath.Base(cells[0]))
+	if err := os.WriteFile(filepath.Join(exp, "jobs.json"), []byte(jobs), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out := cliMain("experiment", "worker", exp, "1"); code != 2 || !strings.Contains(out, "mlgym experiment resume") {
+		t.Errorf("outside a job: exit code %d\n%s", code, out)
+	}
+	for name, value := range map[string]string{"SLURM_ARRAY_TASK_ID": "0", "SLURM_ARRAY_JOB_ID": "7", "SLURM_JOB_ID": "7"} {
+		t.Setenv(name, value)
+	}
+	if code, out := cliMain("experiment", "worker", exp, "1", "--planned-by", "v0.0.1"); code != 1 || !strings.Contains(out, "submitted by mlgym v0.0.1") {
+		t.Errorf("another version: exit code %d\n%s", code, out)
+	}
+	t.Setenv("MLGYM_STATE", filepath.Join(dir, "other"))
+	code, out := cliMain("experiment", "worker", exp, "1")
+	if code != 1 || !strings.Contains(out, "another secret for its gradings") || !strings.Contains(out, "MLGYM_STATE") {
+		t.Errorf("another secret: exit code %d\n%s", code, out)
+	}
+	if log := read(t, filepath.Join(cells[0], "attempt-1", "log.txt")); !strings.Contains(log, "another secret") {
+		t.Errorf("the attempt's log:\n%s", log)
+	}
+	if _, err := os.Stat(filepath.Join(cells[0], "outcome.json")); err == nil {
+		t.Error("the episode was given up for what is wrong with a node")
+	}
+	for _, name := range []string{"SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_JOB_ID", "SLURM_JOB_ID"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("MLGYM_STATE", filepath.Join(dir, "state"))
+	if code, out := cliMain("experiment", "status", exp); code != 0 || !strings.Contains(out, "another secret") {
+		t.Errorf("status: exit code %d\n%s", code, out)
+	}
+	if code, out := cliMain("experiment", "resume", exp, "--quiet"); code != 0 {
+		t.Errorf("resume where the secret is right: exit code %d\n%s", code, out)
+	}
+}
+
+// cliMain runs a command in this process.
+func cliMain(args ...string) (int, string) {
+	var out bytes.Buffer
+	code := cli.Main(args, strings.NewReader(""), &out, &out)
+	return code, out.String()
 }
