@@ -503,13 +503,19 @@ func TestBudgetOfTheDead(t *testing.T) {
 	if err := writeJSON(filepath.Join(dead.dir, attemptName), dead.Attempt); err != nil {
 		t.Fatal(err)
 	}
-	s := w.run(t, func(ctx context.Context, u Unit) (runstore.Result, error) {
+	s := w.scheduler(t, func(ctx context.Context, u Unit) (runstore.Result, error) {
 		r, err := u.Account.Reserve(ctx, model.Charge{Tokens: 50})
 		if err != nil {
 			return runstore.Result{}, err
 		}
 		return submitted(u), r.Settle(model.Charge{Tokens: 10})
 	})
+	if reserved, err := ledger.Reserved(); err != nil || len(reserved) > 0 {
+		t.Fatalf("before the first episode %v are set aside, %v; want nothing", reserved, err)
+	}
+	if err := s.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if spent, err := ledger.Spent(); err != nil || spent.PresumedTokens != 60 || spent.Tokens != 60 || s.Why() != "the budget is used up" {
 		t.Errorf("spent %+v, %v, why %q; want what the dead one had set aside", spent, err, s.Why())
 	}
@@ -631,6 +637,39 @@ func TestMemory(t *testing.T) {
 	}
 	if holders, err := w.machine.Holders(); err != nil || len(holders) > 0 {
 		t.Errorf("at the end there are leases: %v, %v", holders, err)
+	}
+}
+
+// TestGradingsTakeTurns where the machine is full, and where only one may run.
+func TestGradingsTakeTurns(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		most  int
+		bytes int64 // of the machine
+	}{{"by memory", 4, 400 * mib}, {"by number", 1, 4000 * mib}} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, newGrid(2, func(_ int, c *Cell) { c.Needs.MemoryBytes, c.GradingBytes = 100*mib, 200*mib }), machine.Options{MemoryBytes: tt.bytes})
+			r := newRoom(w.machine, "test", tt.most)
+			var places []*place
+			for _, c := range w.plan.Cells {
+				p, err := r.take(c)
+				if err != nil || p == nil {
+					t.Fatalf("a place for %s: %v, %v", c.Name, p, err)
+				}
+				places = append(places, p)
+			}
+			release, err := places[0].grade(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ok, _, err := r.admit(places[1].grading); ok || err != nil {
+				t.Errorf("a second grading beside the first: %t, %v; want that it waits", ok, err)
+			}
+			release()
+			if ok, _, err := r.admit(places[1].grading); !ok || err != nil {
+				t.Errorf("a second grading after the first: %t, %v", ok, err)
+			}
+		})
 	}
 }
 
@@ -895,6 +934,7 @@ func TestDamagedFiles(t *testing.T) {
 		{"attempt", func(t *testing.T, w *world) string {
 			d := w.store.cell(w.plan.Cells[1].Dir())
 			remove(t, d.file(outcomeName))
+			remove(t, d.file("attempt-1", endedName))
 			return tear(t, d.file("attempt-1", attemptName))
 		}},
 		{"attempt is missing", func(t *testing.T, w *world) string {
@@ -921,6 +961,11 @@ func TestDamagedFiles(t *testing.T) {
 			_, err := NewScheduler(t.Context(), Options{Store: w.store, Plan: w.plan, Runner: runnerFunc(succeeds), Machine: w.machine})
 			if err == nil || !strings.Contains(err.Error(), path) {
 				t.Errorf("a scheduler: %v, want an error with %s", err, path)
+			}
+			c := w.plan.Cells[1]
+			_, err = w.store.cell(c.Dir()).claim(c.ID, "")
+			if tt.name != "plan" && (err == nil || !strings.Contains(err.Error(), path)) {
+				t.Errorf("a claim: %v, want an error with %s", err, path)
 			}
 		})
 	}

@@ -42,6 +42,7 @@ bin/mlgym experiment run "${grid[@]}" --out "$work/whole" --quiet >"$work/whole.
 
 say "the disturbed run: $kills kills"
 killed=0
+owners=
 first=yes
 while true; do
 	if [ $first = yes ]; then
@@ -58,7 +59,7 @@ while true; do
 	# 0.3 to 2.3 seconds: in the plan, in a start, in a step, in a grading.
 	sleep "$((RANDOM % 2)).$((RANDOM % 10))$((3 + RANDOM % 7))"
 	if kill -9 "$child" 2>/dev/null; then
-		killed=$((killed + 1))
+		killed=$((killed + 1)) owners="$owners $child"
 		[ -e "$work/killed/plan.json" ] && first=no
 	else
 		wait "$child" || { say "a part failed by itself: $work/killed.txt"; tail -n 20 "$work/killed.txt" >&2; exit 1; }
@@ -74,7 +75,11 @@ for name in whole killed; do
 	bin/mlgym experiment report "$work/$name" --format json --resamples 0 >/dev/null
 done
 python3 scripts/soak_compare.py bin/mlgym "$work/whole" "$work/killed"
-left=$(bin/mlgym sandbox list --json | python3 -c 'import json, sys; print(sum(1 for l in json.load(sys.stdin) if l["live"]))')
-say "live sandboxes of any mlgym on this machine: $left"
 bin/mlgym sandbox prune >/dev/null
+# shellcheck disable=SC2086 # a list of numbers
+left=$(bin/mlgym sandbox list --json | python3 -c 'import json, sys; print(*[l for l in json.load(sys.stdin) if str(l.get("owner_pid")) in sys.argv[1:]], sep="\n")' $owners)
+if [ -n "$left" ]; then
+	say "sandboxes of killed processes are left after prune: $left"
+	exit 1
+fi
 say "ok: $killed kills, and the report is that of the undisturbed run"
