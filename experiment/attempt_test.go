@@ -165,6 +165,38 @@ func TestFrozenClaim(t *testing.T) {
 	}
 }
 
+// TestOutcomeOfAnAttemptPutAside finds the run of an attempt that wrote its
+// outcome just after another one had begun.
+func TestOutcomeOfAnAttemptPutAside(t *testing.T) {
+	s := &Store{dir: t.TempDir(), pace: usualPace}
+	d := s.cell("c")
+	if err := os.MkdirAll(d.path, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	first, err := d.claim("an-id", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	record(t, first.runDir(), 1, true)
+	old := time.Now().Add(-2 * d.pace.stale)
+	if err := os.Chtimes(filepath.Join(first.dir, progressName), old, old); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.claim("an-id", ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeOnce(d.file(outcomeName), Outcome{State: Done, Attempt: 1}); err != nil { // it had looked before
+		t.Fatal(err)
+	}
+	st, err := s.episode(Entry{Dir: "c"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, st.RunDir, runstore.TrajectoryName)); err != nil {
+		t.Errorf("the run that counts: %v", err)
+	}
+}
+
 // TestClaimTidies removes what a process that was killed was making, and leaves
 // what another one is making now.
 func TestClaimTidies(t *testing.T) {

@@ -362,6 +362,10 @@ func (s *Store) look(e Entry) (EpisodeStatus, error) {
 	}
 	if o != nil {
 		st.settled(*o, e)
+		if _, err := os.Stat(s.path(st.RunDir)); errors.Is(err, fs.ErrNotExist) {
+			// Its process was taken for dead, and woke up to write the outcome first.
+			st.RunDir = filepath.Join(CellsName, e.Dir, fmt.Sprintf(".%s%d", attemptPart, o.Attempt), runName)
+		}
 		return st, nil
 	}
 	if e.Skip != "" {
