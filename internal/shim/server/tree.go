@@ -2,6 +2,7 @@ package server
 
 import (
 	"archive/tar"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -41,6 +42,7 @@ type saver struct {
 	tw    *tar.Writer
 	rows  int
 	links map[[2]uint64]string // device and number of a file with several names, to its first
+	holes map[uint64]bool      // devices that tell the holes of files, or do not
 }
 
 func saveFiles(tw *tar.Writer, places []string) error {
@@ -175,6 +177,11 @@ func (s *saver) file(path string, info fs.FileInfo) error {
 	size := info.Size()
 	h := &tar.Header{Typeflag: tar.TypeReg, Size: size}
 	pieces := piecesOf(f, size)
+	if len(pieces) == 1 && pieces[0].length == size && size >= largeFile && !s.holesAreKnown(filepath.Dir(path)) {
+		if pieces, err = readPieces(f, size); err != nil {
+			return refused("%w", err)
+		}
+	}
 	if len(pieces) != 1 || pieces[0].length != size {
 		h.Size = 0
 		for _, p := range pieces {
@@ -231,6 +238,60 @@ func piecesOf(f *os.File, size int64) []piece {
 	return pieces
 }
 
+// largeFile is the size from which a file is read for its holes where the file
+// system does not tell them, as gVisor's do not.
+const largeFile = 16 << 20
+
+// holesAreKnown reports whether the file system of a folder tells the holes of
+// its files. One that cannot be asked is taken for one that does.
+func (s *saver) holesAreKnown(dir string) bool {
+	var st unix.Stat_t
+	if unix.Stat(dir, &st) != nil {
+		return true
+	}
+	if known, ok := s.holes[st.Dev]; ok {
+		return known
+	}
+	known := true
+	if f, err := os.CreateTemp(dir, ".holes-"); err == nil {
+		_ = os.Remove(f.Name())
+		if f.Truncate(largeFile) == nil {
+			_, err := unix.Seek(int(f.Fd()), 0, unix.SEEK_DATA)
+			known = errors.Is(err, unix.ENXIO)
+		}
+		_ = f.Close()
+	}
+	if s.holes == nil {
+		s.holes = map[uint64]bool{}
+	}
+	s.holes[st.Dev] = known
+	return known
+}
+
+// readPieces finds the data of a file by reading it.
+func readPieces(f *os.File, size int64) ([]piece, error) {
+	const block = 1 << 20
+	var pieces []piece
+	buf, zero := make([]byte, block), make([]byte, block)
+	for at := int64(0); at < size; {
+		n, err := f.ReadAt(buf[:min(block, size-at)], at)
+		if n == 0 {
+			return nil, err // also of a file that became shorter
+		}
+		if !bytes.Equal(buf[:n], zero[:n]) {
+			last := len(pieces) - 1
+			switch {
+			case last >= 0 && (pieces[last].offset+pieces[last].length == at || len(pieces) == maxPieces):
+				pieces[last].length = at + int64(n) - pieces[last].offset
+			default:
+				pieces = append(pieces, piece{at, int64(n)})
+			}
+		}
+		at += int64(n)
+	}
+	return pieces, nil
+}
+
 func formatPieces(pieces []piece) string {
 	var b strings.Builder
 	for i, p := range pieces {
@@ -272,7 +333,8 @@ func parsePieces(text string, size, sum int64) ([]piece, error) {
 // restorer fills the writable places from a tar stream.
 type restorer struct {
 	roots   map[string]*os.Root
-	folders []folderMode // in the order in which they came
+	folders []folderMode    // in the order in which they came
+	real    map[string]bool // folders that were seen to be no links
 	rows    int
 }
 
@@ -287,7 +349,7 @@ type folderMode struct {
 // restoreFiles replaces what the writable places hold by what the stream holds,
 // up to its end mark.
 func restoreFiles(tr *tar.Reader, places []string) error {
-	r := &restorer{roots: map[string]*os.Root{}}
+	r := &restorer{roots: map[string]*os.Root{}, real: map[string]bool{}}
 	defer func() {
 		for _, root := range r.roots {
 			_ = root.Close()
@@ -389,6 +451,29 @@ func (r *restorer) locate(name string) (*os.Root, string, error) {
 	return nil, "", errors.New("the entry lies in none of the places that can be written")
 }
 
+// noLink refuses a folder that is a link or lies behind one. An [os.Root] does so
+// too, but for one on gVisor, whose kernel follows the link when a folder is asked
+// for. Nothing takes the place of a folder while files are restored, so each is
+// looked at once.
+func (r *restorer) noLink(root *os.Root, dir string) error {
+	key := filepath.Join(root.Name(), dir)
+	if dir == "." || r.real[key] {
+		return nil
+	}
+	if err := r.noLink(root, filepath.Dir(dir)); err != nil {
+		return err
+	}
+	info, err := root.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is no folder", dir)
+	}
+	r.real[key] = true
+	return nil
+}
+
 func (r *restorer) entry(h *tar.Header, content io.Reader) error {
 	root, name, err := r.locate(h.Name)
 	if err != nil {
@@ -396,6 +481,9 @@ func (r *restorer) entry(h *tar.Header, content io.Reader) error {
 	}
 	if name == "." && h.Typeflag != tar.TypeDir {
 		return errors.New("a place must be a folder")
+	}
+	if err := r.noLink(root, filepath.Dir(name)); err != nil {
+		return err
 	}
 	mode := fs.FileMode(h.Mode) & fs.ModePerm //nolint:gosec // masked
 	for bit, to := range map[int64]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
@@ -424,6 +512,9 @@ func (r *restorer) entry(h *tar.Header, content io.Reader) error {
 		}
 		if from != root {
 			return errors.New("a link from one place to another")
+		}
+		if err := r.noLink(root, filepath.Dir(first)); err != nil {
+			return err
 		}
 		return root.Link(first, name)
 	case tar.TypeFifo:
