@@ -369,11 +369,16 @@ func (c *Cluster) sweep(ctx context.Context) (over bool, err error) {
 		return false, c.unanswered(err)
 	}
 	var lost []*Cell
+	var held []slurm.Task
 	pending := 0
 	for i, entry := range c.entries {
 		e, job, w := &c.status.Episodes[i], jobs[entry.Dir], c.watched[entry.Dir]
 		if e.State != Waiting && e.State != Running {
 			continue
+		}
+		if c.reason == "" && job != nil && notLaunched(job.task) {
+			held = append(held, job.task)
+			job = nil
 		}
 		waits := c.waits(e, job, w)
 		if waits {
@@ -403,6 +408,12 @@ func (c *Cluster) sweep(ctx context.Context) (over bool, err error) {
 			lost = append(lost, cell)
 		}
 	}
+	if len(held) > 0 {
+		c.tell(Event{Type: Noted, Message: fmt.Sprintf("%s could not be started by Slurm (%s) and are taken from its queue", some(len(held), "job"), held[0].Reason)})
+		if err := c.o.Engine.CancelTasks(ctx, held...); err != nil {
+			return false, c.unanswered(err)
+		}
+	}
 	if len(lost) > 0 {
 		if err := c.submit(ctx, lost); err != nil {
 			return false, c.unanswered(err)
@@ -429,6 +440,14 @@ func (c *Cluster) waits(e *EpisodeStatus, job *JobStatus, w *watch) bool {
 		return true
 	}
 	return false
+}
+
+// notLaunched reports whether Slurm has put a task back because a node could not
+// start it, and holds it until a person looks. That a person holds one is left to
+// them.
+func notLaunched(t slurm.Task) bool {
+	reason := strings.ReplaceAll(strings.Trim(t.Reason, "()"), "_", " ")
+	return strings.EqualFold(reason, "launch failed requeued held") && slices.Contains(notBegun, t.State)
 }
 
 // unanswered takes the error of a request to the cluster; that it does not
@@ -565,7 +584,7 @@ func (s *Store) jobs(ctx context.Context, engine Engine, subs []submission, cell
 			if old := out[dir]; old != nil && !slurm.State(old.State).Ended() && t.State.Ended() {
 				continue
 			}
-			out[dir] = &JobStatus{Job: t.String(), Index: t.Index, State: string(t.State), Reason: t.Reason, Node: t.Node}
+			out[dir] = &JobStatus{Job: t.String(), Index: t.Index, State: string(t.State), Reason: t.Reason, Node: t.Node, task: t}
 		}
 	}
 	return out, nil

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"mlgym/slurm"
 )
@@ -26,6 +27,7 @@ type fakeEngine struct {
 	mu     sync.Mutex // guards what follows from what [fakeEngine.at] does
 	arrays []slurm.Array
 	states map[int64]map[int]slurm.State
+	reason string // of all tasks
 	polls  int
 	// poll is called with the number of each call of Tasks, from 1.
 	poll func(n int) error
@@ -75,7 +77,7 @@ func (f *fakeEngine) Tasks(_ context.Context, jobs ...slurm.Job) ([]slurm.Task, 
 			if !ok {
 				state = slurm.Unknown
 			}
-			out = append(out, slurm.Task{Job: j, Index: i, State: state, Node: "n1"})
+			out = append(out, slurm.Task{Job: j, Index: i, State: state, Node: "n1", Reason: f.reason})
 		}
 	}
 	return out, nil
@@ -400,6 +402,39 @@ func TestClusterSubmits(t *testing.T) {
 			t.Errorf("%d submissions, %d done", o.submits, o.done())
 		}
 	})
+	inBubble(t, "what a node could not start", func(t *testing.T) {
+		o := newOnSlurm(t, newGrid(2, nil))
+		o.poll = func(n int) error {
+			switch n {
+			case 1:
+				o.reason = "launch failed requeued held"
+				o.states[1][1] = slurm.Running
+			case 2:
+				o.reason = ""
+			case 3:
+				o.all()
+			}
+			return nil
+		}
+		o.ends("")
+		if diff := cmp.Diff([]string{"1_0"}, o.cancelled); diff != "" || o.submits != 2 {
+			t.Errorf("%d submissions, cancelled (-want +got):\n%s", o.submits, diff)
+		}
+	})
+	inBubble(t, "not what a person holds", func(t *testing.T) {
+		o := newOnSlurm(t, newGrid(2, nil))
+		o.poll = func(n int) error {
+			o.reason = "JobHeldUser"
+			if n == 5 {
+				o.all()
+			}
+			return nil
+		}
+		o.ends("")
+		if o.submits != 1 || len(o.cancelled) != 0 || o.heard("JobHeldUser") != 1 {
+			t.Errorf("%d submissions, cancelled %v, told %d times", o.submits, o.cancelled, o.heard("JobHeldUser"))
+		}
+	})
 	inBubble(t, "a cell whose folder was removed", func(t *testing.T) {
 		o := newOnSlurm(t, newGrid(1, nil))
 		if err := os.RemoveAll(o.store.cell(o.plan.Cells[0].Dir()).path); err != nil {
@@ -608,7 +643,7 @@ func TestClusterStatus(t *testing.T) {
 		{State: Done, Job: &JobStatus{Job: "1_3", Index: 3, State: "COMPLETED", Node: "n1"}},
 	} {
 		got := EpisodeStatus{State: st.Episodes[i].State, Job: st.Episodes[i].Job, Message: st.Episodes[i].Message}
-		if diff := cmp.Diff(want, got, cmp.AllowUnexported(EpisodeStatus{})); diff != "" {
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(EpisodeStatus{}), cmpopts.IgnoreUnexported(JobStatus{})); diff != "" {
 			t.Errorf("episode %d (-want +got):\n%s", i, diff)
 		}
 	}

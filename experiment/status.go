@@ -2,6 +2,8 @@ package experiment
 
 import (
 	"time"
+
+	"mlgym/slurm"
 )
 
 // State is where an episode of an experiment stands.
@@ -104,6 +106,8 @@ type JobStatus struct {
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"`
 	Node   string `json:"node,omitempty"`
+
+	task slurm.Task
 }
 
 // Spent is what all episodes together have used, the running ones included.
