@@ -389,8 +389,8 @@ func (l *Ledger) reserve(ctx context.Context, e entry) error {
 	defer func() { <-l.queue }()
 	timer := time.NewTimer(poll)
 	defer timer.Stop()
+	var seen *state // what stood in the way
 	for {
-		var seen *state
 		err := l.change(ctx, func(s *state) error {
 			seen = s
 			if err := s.room(e.charge); err != nil {
@@ -401,6 +401,9 @@ func (l *Ledger) reserve(ctx context.Context, e entry) error {
 			return nil
 		})
 		if !errors.Is(err, errWait) {
+			if err != nil && ctx.Err() != nil && seen != nil && !errors.Is(err, model.ErrBudget) {
+				return inTheWay(ctx, seen, e) // ctx ended while it was looked at again
+			}
 			return err
 		}
 		timer.Reset(poll)
@@ -408,11 +411,19 @@ func (l *Ledger) reserve(ctx context.Context, e entry) error {
 		case <-l.settled:
 		case <-timer.C:
 		case <-ctx.Done():
-			open := reserved(seen)
-			return fmt.Errorf("%w: %d requests are under way and leave no room for one of %s; the oldest is of %q, since %s: %w",
-				model.ErrBudget, len(open), e.charge, open[0].Holder, open[0].Since.Format(time.RFC3339), context.Cause(ctx))
+			return inTheWay(ctx, seen, e)
 		}
 	}
+}
+
+// inTheWay is the error of a request that waited in vain.
+func inTheWay(ctx context.Context, s *state, e entry) error {
+	open := reserved(s)
+	if len(open) == 0 {
+		return fmt.Errorf("%w: %w", model.ErrBudget, context.Cause(ctx))
+	}
+	return fmt.Errorf("%w: %d requests are under way and leave no room for one of %s; the oldest is of %q, since %s: %w",
+		model.ErrBudget, len(open), e.charge, open[0].Holder, open[0].Since.Format(time.RFC3339), context.Cause(ctx))
 }
 
 // String says a charge as a person does.
