@@ -254,11 +254,20 @@ func (s *suite) usage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.python(t, box, `import time
+	// gVisor's programs have a clock of their own, which goes on while others have
+	// the processor: on a busy machine half a second there is less here, so it is
+	// worked again.
+	const rounds = 5
+	var after sandbox.Usage
+	for range rounds {
+		s.python(t, box, `import time
 while time.process_time() < 0.5: pass`)
-	after, err := meter.Usage(wait(t))
-	if err != nil {
-		t.Fatal(err)
+		if after, err = meter.Usage(wait(t)); err != nil {
+			t.Fatal(err)
+		}
+		if after.CPU-before.CPU >= 400*time.Millisecond {
+			break
+		}
 	}
 	t.Logf("before %+v, after %+v", before, after)
 	if grown := after.CPU - before.CPU; grown < 400*time.Millisecond || grown > time.Minute {
