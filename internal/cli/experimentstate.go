@@ -131,6 +131,9 @@ With --now the steps are cut; they are executed again when the experiment goes o
 			}
 			if store.HasJobs() {
 				err = experiment.StopJobs(cmd.Context(), store, slurm.NewClient(slurm.Options{Logger: a.log}), hard)
+				if unavailable := (*slurm.UnavailableError)(nil); errors.As(err, &unavailable) {
+					err = fmt.Errorf("jobs that run were asked through the folder to stop, and those that wait are still in the queue; stop again when Slurm answers: %w", err)
+				}
 			} else {
 				err = store.AskStop(hard)
 			}
