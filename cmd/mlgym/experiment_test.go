@@ -57,7 +57,7 @@ func begin(t *testing.T, args ...string) (*exec.Cmd, *bytes.Buffer) {
 // awaitStep waits until an episode of the experiment has run so many steps.
 func awaitStep(t *testing.T, dir string, steps int) {
 	t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(6 * time.Minute)
 	for {
 		if store, err := experiment.Open(dir); err == nil {
 			st, err := store.Status(t.Context())

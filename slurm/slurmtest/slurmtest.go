@@ -187,7 +187,7 @@ func (c *Cluster) start(ctx context.Context) error {
 		}
 	}
 	for _, name := range c.names {
-		if err := c.AwaitNode(ctx, name, time.Minute, "idle"); err != nil {
+		if err := c.AwaitNode(ctx, name, 3*time.Minute, "idle"); err != nil {
 			return err
 		}
 	}
@@ -310,7 +310,7 @@ func (c *Cluster) startMunge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return poll(ctx, 20*time.Second, func() error {
+	return poll(ctx, 2*time.Minute, func() error {
 		_, err := os.Stat(socket)
 		if err != nil {
 			return fmt.Errorf("munged did not start: %w\n%s", err, c.Log("munge-out", 10))
@@ -332,7 +332,7 @@ func (c *Cluster) RestartController(ctx context.Context) error {
 	if err := c.startController(); err != nil {
 		return err
 	}
-	return poll(ctx, 30*time.Second, func() error {
+	return poll(ctx, 2*time.Minute, func() error {
 		_, err := c.Command(ctx, "scontrol", "ping")
 		return err
 	})

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-const deadline = time.Minute
+const deadline = 5 * time.Minute
 
 // TestSideBySide runs two clusters at once, which do not see each other.
 func TestSideBySide(t *testing.T) {
