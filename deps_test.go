@@ -88,7 +88,7 @@ agent/*:                  agent gym
 # Records and the loop.
 trajectory:               agent gym model internal/atomicfile internal/redact
 rollout:                  agent gym model trajectory
-runstore:                 agent gym sandbox trajectory internal/atomicfile internal/redact
+runstore:                 agent gym sandbox trajectory internal/atomicfile internal/flock internal/redact
 
 # A cluster's scheduler, driven through its commands: it places work and knows none of ours.
 slurm:

@@ -99,9 +99,8 @@ func (v Overview) WorstText() string {
 	return text
 }
 
-// BudgetText is the limits of the whole experiment for people, "" where there is
-// none.
-func (v Overview) BudgetText(l Limits) string {
+// String is the limits for people, "" where there is none.
+func (l Limits) String() string {
 	var parts []string
 	if l.USD > 0 {
 		parts = append(parts, fmt.Sprintf("$%.2f", l.USD))

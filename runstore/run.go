@@ -12,6 +12,7 @@ import (
 
 	"mlgym/gym"
 	"mlgym/internal/atomicfile"
+	"mlgym/internal/flock"
 	"mlgym/internal/redact"
 	"mlgym/trajectory"
 )
@@ -29,7 +30,7 @@ const (
 type Run struct {
 	dir      string
 	manifest Manifest
-	lock     *os.File
+	lock     *flock.File
 }
 
 // Create makes the directory of a new run and locks it. It is refused where
@@ -124,15 +125,12 @@ func Open(dir string) (*Run, error) {
 // ends, however that happens.
 func locked(dir string) (*Run, error) {
 	path := filepath.Join(dir, LockName)
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, filePerm)
+	file, held, err := flock.TryLock(path)
 	if err != nil {
 		return nil, fmt.Errorf("lock the run: %w", explain(path, err))
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = fmt.Errorf("%s: %w; wait for it, or end it", dir, ErrLocked)
-		}
-		return nil, errors.Join(fmt.Errorf("lock the run: %w", err), file.Close())
+	if !held {
+		return nil, fmt.Errorf("lock the run: %s: %w; wait for it, or end it", dir, ErrLocked)
 	}
 	return &Run{dir: dir, lock: file}, nil
 }
@@ -222,7 +220,7 @@ func (r *Run) Close() error {
 	if r.lock == nil {
 		return nil
 	}
-	err := r.lock.Close()
+	err := r.lock.Unlock()
 	r.lock = nil
 	return err
 }

@@ -86,7 +86,7 @@ func (a *app) printPlan(o *experimentOptions, w io.Writer, file *experiment.File
 		line("left out", "%d episodes of an earlier grid, or of what has changed since; they stay in %s", v.Unplanned, experiment.CellsName)
 	}
 	line("worst cost", "%s", v.WorstText())
-	if b := v.BudgetText(file.Budget); b != "" {
+	if b := file.Budget.String(); b != "" {
 		line("budget", "%s", b)
 	}
 	for _, note := range p.Notes {
