@@ -107,7 +107,7 @@ func (e *Episode) llm(ctx context.Context, o AgentOptions) (*Agent, error) {
 	}
 	seed := int64(e.Spec.Seed) //nolint:gosec // any number will do
 	out.Agent, err = llm.New(llm.Config{
-		Scaffold: &spec, Model: m, Tools: tool.All(), ModelName: ref.String(), Prices: e.table, Seed: &seed,
+		Scaffold: &spec, Model: m, Tools: tool.All(), ModelName: ref.String(), Prices: e.table, Seed: &seed, Tokens: e.Spec.RecordTokens,
 		Limits: llm.Limits{CostUSD: e.Spec.CostUSD, Tokens: e.Spec.Tokens}, Elapsed: seconds(o.Elapsed), Logger: o.Log,
 	})
 	if err != nil {

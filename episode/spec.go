@@ -61,6 +61,8 @@ type Config struct {
 	Reasoning      string `json:"reasoning_effort,omitempty"`
 	ThinkingTokens int    `json:"thinking_tokens,omitempty"`
 	MaxTokens      int    `json:"max_tokens,omitempty"`
+	// RecordTokens keeps the tokens that the model's server tells of.
+	RecordTokens bool `json:"record_tokens,omitempty"`
 	// CostUSD is what the model may cost.
 	CostUSD float64 `json:"cost_limit,omitempty"`
 	// CostIfKnown says that nobody asked for the limit on the cost: it is
@@ -127,9 +129,16 @@ func (s *Spec) checkAgent() error {
 		return wrongf("--agent llm needs --model PROVIDER/NAME, such as --model openai/NAME --base-url http://127.0.0.1:8080/v1")
 	}
 	if s.Agent == "llm" {
-		if _, err := providers.ParseRef(s.Model); err != nil {
+		ref, err := providers.ParseRef(s.Model)
+		if err != nil {
 			return wrong(err)
 		}
+		if s.RecordTokens && (s.Responses || ref.Provider == "anthropic" || ref.Provider == "google") {
+			return wrongf("--record-tokens: only Chat Completions tell of tokens: take an openai/ model without --responses, such as one served by vLLM or llama.cpp with --base-url")
+		}
+	}
+	if s.Agent != "llm" && s.RecordTokens {
+		return wrongf("--record-tokens is for --agent llm, not for --agent %s", s.Agent)
 	}
 	if s.Agent != "llm" && s.Model != "" {
 		return wrongf("--model is for --agent llm, not for --agent %s", s.Agent)

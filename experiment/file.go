@@ -73,6 +73,7 @@ type Agent struct {
 	ReasoningEffort string `yaml:"reasoning_effort,optional"`
 	ThinkingTokens  int    `yaml:"thinking_tokens,optional"`
 	MaxTokens       int    `yaml:"max_tokens,optional"`
+	RecordTokens    bool   `yaml:"record_tokens,optional"`
 }
 
 // Settings are those of episodes, as the flags of `mlgym run`; nil leaves what
@@ -399,7 +400,7 @@ func (f *File) spec(taskName string, a Agent) episode.Spec {
 		s.Scaffold = a.Scaffold
 	}
 	s.BaseURL, s.Responses, s.Reasoning = a.BaseURL, a.Responses, a.ReasoningEffort
-	s.ThinkingTokens, s.MaxTokens = a.ThinkingTokens, a.MaxTokens
+	s.ThinkingTokens, s.MaxTokens, s.RecordTokens = a.ThinkingTokens, a.MaxTokens, a.RecordTokens
 	f.Settings.apply(&s)
 	f.TaskSettings[taskName].apply(&s)
 	return s

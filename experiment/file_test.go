@@ -20,6 +20,7 @@ agents:
     scaffold: own.yaml
     base_url: http://127.0.0.1:1/v1
     max_tokens: 100
+    record_tokens: true
 seeds: [3, 5]
 settings: {variant: small, max_steps: 7, cost_limit: 1.5, time_limit: 90m, memory_mb: 64, gpus: 0}
 task_settings:
@@ -65,7 +66,7 @@ func TestFileKeepsItsMeaning(t *testing.T) {
 		t.Errorf("what was written is not what was read (-was +is):\n%s\n%s", diff, text)
 	}
 	spec := f.spec("blotto", f.Agents[1])
-	if spec.MaxSteps != 9 || spec.CostUSD != 1.5 || spec.CostIfKnown || spec.Variant != "small" || spec.Box.MemoryBytes != 64<<20 {
+	if spec.MaxSteps != 9 || spec.CostUSD != 1.5 || spec.CostIfKnown || spec.Variant != "small" || spec.Box.MemoryBytes != 64<<20 || !spec.RecordTokens {
 		t.Errorf("the episodes of blotto are %+v", spec)
 	}
 	if other := f.spec(f.Tasks[1], f.Agents[0]); other.MaxSteps != 7 {

@@ -63,6 +63,9 @@ type Request struct {
 	MaxTokens int      `json:"max_tokens,omitempty"`
 	Stop      []string `json:"stop,omitempty"`
 	Seed      *int64   `json:"seed,omitempty"`
+	// Tokens asks for a [TokenRecord] beside the answer. It changes nothing of the
+	// answer; a provider that has no such record to give ignores it.
+	Tokens bool `json:"tokens,omitempty"`
 }
 
 // Response is the answer.
@@ -76,6 +79,8 @@ type Response struct {
 	// Model is the name that the provider says it used.
 	Model   string        `json:"model"`
 	Latency time.Duration `json:"latency"`
+	// Tokens is nil where it was not asked for, or the server has none.
+	Tokens *TokenRecord `json:"tokens,omitempty"`
 }
 
 // StopReason says why the model stopped.

@@ -36,6 +36,9 @@ type Writer struct {
 	seq      int64
 	size     int64 // of the whole lines
 	broken   error // set when the file cannot be brought into a known state
+	// redacted says that a secret was removed from what the agent saw or said, so
+	// that the tokens of later requests may spell it.
+	redacted bool
 	buf      bytes.Buffer
 	now      func() time.Time
 }
@@ -190,6 +193,27 @@ func mustSync(e *Event) bool {
 // encode returns the line of an event. It is valid until the next call.
 func (w *Writer) encode(e Event) ([]byte, error) {
 	e = withValidArgs(e)
+	if w.redacted {
+		e = withoutTokens(e)
+	}
+	line, err := w.redact(e)
+	if err == nil && w.redacted && hasTokens(e) { // it happened just now
+		line, err = w.redact(withoutTokens(e))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(line) > MaxEventBytes {
+		return nil, fmt.Errorf("the event has %d bytes, more than %d", len(line), MaxEventBytes)
+	}
+	if w.buf.Cap() > 1<<20 {
+		w.buf = bytes.Buffer{} // do not keep the memory of one huge event
+	}
+	return line, nil
+}
+
+// redact returns the event's JSON without secrets.
+func (w *Writer) redact(e Event) ([]byte, error) {
 	w.buf.Reset()
 	enc := json.NewEncoder(&w.buf)
 	enc.SetEscapeHTML(false)
@@ -197,12 +221,7 @@ func (w *Writer) encode(e Event) ([]byte, error) {
 		return nil, err
 	}
 	line := w.redactor.JSON(w.buf.Bytes())
-	if len(line) > MaxEventBytes {
-		return nil, fmt.Errorf("the event has %d bytes, more than %d", len(line), MaxEventBytes)
-	}
-	if w.buf.Cap() > 1<<20 {
-		w.buf = bytes.Buffer{} // do not keep the memory of one huge event
-	}
+	w.redacted = w.redacted || !bytes.Equal(line, w.buf.Bytes())
 	return line, nil
 }
 

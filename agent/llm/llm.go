@@ -31,6 +31,9 @@ type Config struct {
 	Prices model.Pricer
 	// Seed is passed to the model where the provider knows one.
 	Seed *int64
+	// Tokens asks for the tokens of each request and answer, see
+	// [model.TokenRecord].
+	Tokens bool
 	// Elapsed is the wall time that a resumed episode has used before.
 	Elapsed time.Duration
 	// Now is the clock; time.Now where nil.
@@ -248,6 +251,7 @@ func (a *Agent) request(messages []model.Message) *model.Request {
 		MaxTokens:   r.MaxTokens,
 		Stop:        r.Stop,
 		Seed:        a.cfg.Seed,
+		Tokens:      a.cfg.Tokens,
 	}
 }
 

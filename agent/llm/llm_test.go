@@ -355,3 +355,22 @@ func TestResumeRefusesRecordWithoutAnswers(t *testing.T) {
 		t.Error("turns without observations were resumed")
 	}
 }
+
+// TestTokensAreAskedFor where the configuration says so, and recorded as they came.
+func TestTokensAreAskedFor(t *testing.T) {
+	want := &model.TokenRecord{PromptIDs: []int{1, 2}, IDs: []int{3}, LogProbs: []float64{-0.5}}
+	for _, wanted := range []bool{false, true} {
+		answer := model.Response{Message: model.Message{Role: model.Assistant, Text: fenced("", "ls")}, Tokens: want}
+		m := &scripted{answers: []any{answer}}
+		turn, err := newAgent(t, llm.Config{Model: m, Tokens: wanted}).Act(t.Context(), observation(0, "Task."))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.requests[0].Tokens != wanted {
+			t.Errorf("the request asks for tokens: %v, want %v", m.requests[0].Tokens, wanted)
+		}
+		if got := turn.Exchanges[0].Response.Tokens; got != want {
+			t.Errorf("the turn has %+v, want %+v", got, want)
+		}
+	}
+}

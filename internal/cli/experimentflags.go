@@ -57,6 +57,7 @@ func (o *experimentOptions) gridFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.agent.ReasoningEffort, "reasoning-effort", "", "of openai models: low, medium, high")
 	f.IntVar(&o.agent.ThinkingTokens, "thinking-tokens", 0, "thinking budget of anthropic and google models")
 	f.IntVar(&o.agent.MaxTokens, "max-tokens", 0, "tokens of one answer; 0 means what the scaffold says")
+	f.BoolVar(&o.agent.RecordTokens, "record-tokens", false, "keep token ids and log-probabilities, to train on, where a model's server gives them")
 	usual := episode.Default()
 	s := &o.set
 	f.IntVar(&s.maxSteps, "max-steps", usual.MaxSteps, "how many actions an agent may take in an episode; 0 means no limit")
@@ -213,6 +214,7 @@ func (o *experimentOptions) overlayAgents(given func(string) bool, file *experim
 		put(given("reasoning-effort"), &a.ReasoningEffort, o.agent.ReasoningEffort)
 		put(given("thinking-tokens"), &a.ThinkingTokens, o.agent.ThinkingTokens)
 		put(given("max-tokens"), &a.MaxTokens, o.agent.MaxTokens)
+		put(given("record-tokens"), &a.RecordTokens, o.agent.RecordTokens)
 	}
 	return nil
 }

@@ -59,6 +59,7 @@ func (o *runOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.resume, "resume", "", "go on with a run that was cut, in its directory")
 	f.StringVar(&o.prices, "prices", "", "YAML file that extends the table of model prices")
 	f.IntVar(&o.retries, "retries", 5, "how often a busy or unreachable model server is asked again")
+	f.BoolVar(&o.RecordTokens, "record-tokens", false, "keep token ids and log-probabilities, to train on, where the model's server gives them (vLLM, llama.cpp)")
 	f.StringVar(&o.record, "record", "", "also write the model's requests and answers to this cassette file")
 	f.BoolVar(&o.asJSON, "json", false, "print the result as one JSON object")
 	f.BoolVar(&o.quiet, "quiet", false, "no progress on standard error")

@@ -26,7 +26,11 @@ func (m *Model) generateChat(ctx context.Context, req *model.Request) (*model.Re
 	if err != nil {
 		return nil, err
 	}
-	return m.chatResponse(completion)
+	resp, err := m.chatResponse(completion)
+	if err == nil && req.Tokens {
+		resp.Tokens = m.tokenRecord(ctx, completion.RawJSON())
+	}
+	return resp, err
 }
 
 func (m *Model) chatParams(req *model.Request) (sdk.ChatCompletionNewParams, error) {
@@ -71,6 +75,9 @@ func (m *Model) chatParams(req *model.Request) (sdk.ChatCompletionNewParams, err
 		params.Seed = param.NewOpt(*req.Seed)
 	}
 	params.ReasoningEffort = shared.ReasoningEffort(m.opts.ReasoningEffort)
+	if req.Tokens {
+		m.askTokens(&params)
+	}
 	return params, nil
 }
 

@@ -56,6 +56,7 @@ type Model struct {
 	endpoint  wire.Endpoint
 	chat      sdk.ChatCompletionService
 	responses responses.ResponseService
+	other     sdk.Client // for what is not OpenAI's
 }
 
 // New checks the options; it sends nothing.
@@ -95,6 +96,7 @@ func New(opts Options) (*Model, error) {
 		endpoint:  endpoint,
 		chat:      sdk.NewChatCompletionService(request...),
 		responses: responses.NewResponseService(request...),
+		other:     sdk.Client{Options: request},
 	}, nil
 }
 

@@ -58,10 +58,12 @@ func key(normal []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// normalise returns the request as JSON with sorted keys, without blanks and
-// without the providers' opaque data. Numbers stay as they are written.
+// normalise returns the request as JSON with sorted keys, without blanks, without
+// the providers' opaque data, and without whether tokens were asked for, which
+// changes nothing of the answer. Numbers stay as they are written.
 func normalise(req *model.Request) ([]byte, error) {
 	plain := *req
+	plain.Tokens = false
 	plain.Messages = make([]model.Message, len(req.Messages))
 	for i, msg := range req.Messages {
 		msg.Opaque = nil

@@ -139,6 +139,7 @@ func TestKey(t *testing.T) {
 		change func(*model.Request)
 		equal  bool
 	}{
+		{"tokens asked for", func(r *model.Request) { r.Tokens = true }, true},
 		{"opaque data", func(r *model.Request) { r.Messages[1].Opaque = json.RawMessage(`1`) }, true},
 		{"blanks and order in arguments", func(r *model.Request) {
 			r.Messages[2].ToolCalls = []model.ToolCall{{ID: "c", Name: "f", Args: json.RawMessage(`{"a":2,"b":1.50}`)}}
@@ -154,6 +155,32 @@ func TestKey(t *testing.T) {
 				t.Errorf("key = %s against %s, want equal: %t", got, same, tt.equal)
 			}
 		})
+	}
+}
+
+// TestTokensAreKept replays what was recorded with tokens, to whoever asks.
+func TestTokensAreKept(t *testing.T) {
+	want := &model.TokenRecord{PromptIDs: []int{1, 2}, IDs: []int{3}, LogProbs: []float64{-0.5}}
+	var out bytes.Buffer
+	recorder, err := replay.NewRecorder(scripted.New(scripted.Answer{Response: &model.Response{Tokens: want}}), &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := ask("one")
+	req.Tokens = true
+	if _, err := recorder.Generate(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	m, err := replay.New("c", &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := m.Generate(t.Context(), ask("one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got.Tokens); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 
