@@ -37,6 +37,9 @@ OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
 """How long `close()` waits for the server before it hangs up."""
 
+PATIENCE_S = 5.0
+"""After how long a running command is asked for again."""
+
 MAX_MESSAGE_BYTES = 16 << 20
 
 
@@ -97,17 +100,22 @@ def request_json(address: Address, method: str, path: str, timeout: float = 30.0
 class _Open:
     """What both clients are, apart from how they wait."""
 
-    def __init__(self, url: str | None, token: str | None, reconnect_s: float) -> None:
+    def __init__(self, url: str | None, token: str | None, reconnect_s: float, patience_s: float) -> None:
         self._closed = True  # until there is something to close
         self._address = find_server(url, token)
         self._process = os.getpid()
-        self._conversation = Conversation(reconnect_s)
+        self._conversation = Conversation(reconnect_s, patience_s)
         self._closed = False
 
     @property
     def url(self) -> str:
         """The server's address."""
         return self._address.url
+
+    @property
+    def token(self) -> str:
+        """What the server is shown; "" where it wants nothing."""
+        return self._address.token
 
     @property
     def session_id(self) -> str:
@@ -123,6 +131,16 @@ class _Open:
     def closed(self) -> bool:
         """Whether close() was called."""
         return self._closed
+
+    def _same(self) -> dict[str, Any]:
+        """The arguments of a client like this one."""
+        talk = self._conversation
+        return {
+            "url": self._address.url,
+            "token": self._address.token,
+            "reconnect_s": talk.reconnect_s,
+            "patience_s": talk.patience_s,
+        }
 
     def _usable(self) -> None:
         if self._process != os.getpid():
@@ -140,14 +158,23 @@ class Client(_Open):
         reconnect_s: for how long a server that cannot be reached is tried again,
             in seconds. A dropped connection is made again, and its session taken
             over, without the caller's notice.
+        patience_s: after how many seconds the server says that a command still
+            runs; the client then waits further. `interrupt()` may take as long.
 
     A client is used by one thread at a time; only `close()` may be called by any
     thread at any time. It ends a request that is under way with ClientClosed.
 
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None, *, reconnect_s: float = 10.0) -> None:
-        super().__init__(url, token, reconnect_s)
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        reconnect_s: float = 10.0,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        super().__init__(url, token, reconnect_s, patience_s)
         self._lock = threading.Lock()
         self._connection: websockets.sync.client.ClientConnection | None = None
         _clients.add(self)
@@ -189,7 +216,7 @@ class Client(_Open):
         return self._talk(self._conversation.step({"command": command}, timeout))
 
     def call(self, tool: str, /, timeout: float | None = None, **arguments: Any) -> Reply:
-        """Calls a tool with typed arguments: open, goto, edit, insert, validate, submit, bash and others.
+        """Calls a tool with typed arguments, such as open, edit, validate or bash.
 
         The reply's info has `result` and `error`.
         """
@@ -347,8 +374,15 @@ class AsyncClient(_Open):
     another request.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None, *, reconnect_s: float = 10.0) -> None:
-        super().__init__(url, token, reconnect_s)
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        reconnect_s: float = 10.0,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        super().__init__(url, token, reconnect_s, patience_s)
         self._busy = False
         self._connection: websockets.asyncio.client.ClientConnection | None = None
 
@@ -407,10 +441,7 @@ class AsyncClient(_Open):
     async def fork(self, n: int) -> list["AsyncClient"]:
         """Returns n new clients whose episodes go on from the state of this one."""
         saved = await self.snapshot()
-        children = [
-            AsyncClient(self._address.url, self._address.token or "", reconnect_s=self._conversation.reconnect_s)
-            for _ in range(n)
-        ]
+        children = [AsyncClient(**self._same()) for _ in range(n)]
         try:
             await asyncio.gather(*(child.reset(snapshot=saved) for child in children))
         except BaseException:

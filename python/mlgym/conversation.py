@@ -90,11 +90,12 @@ def read_frame(text: str) -> dict[str, Any]:
 class Conversation:
     """One connection's worth of talk; not for several threads at once."""
 
-    def __init__(self, reconnect_s: float) -> None:
+    def __init__(self, reconnect_s: float, patience_s: float) -> None:
         self.reconnect_s = reconnect_s
+        self.patience_s = patience_s
         self.session_id = ""
         self.running = False
-        self.steps = 0
+        self._answered = 0  # steps of this episode, those that only waited among them, as the server counts
         self._connected = False
         self._asked: Mapping[str, Any] | None = None
 
@@ -108,7 +109,7 @@ class Conversation:
         if self._asked is not None:
             # Its answer would be taken for that of the reset.
             yield from self._take(None)
-        data = yield from self._ask({"type": "reset", "data": dict(options)}, None)
+        data = yield from self._ask({"type": "reset", "data": {"patience_s": self.patience_s, **options}}, None)
         return self._note(data)
 
     def step(self, action: Mapping[str, Any], timeout: float | None) -> Talk[Reply]:
@@ -172,7 +173,6 @@ class Conversation:
         reply = read_reply(data)
         self.session_id = reply.info.session_id or self.session_id
         self.running = reply.info.running
-        self.steps = reply.info.step
         return reply
 
     def _ask(self, frame: Mapping[str, Any], deadline: float | None) -> Talk[dict[str, Any]]:
@@ -206,8 +206,13 @@ class Conversation:
             except Dropped:
                 yield from self._recover()
                 continue
-            self._asked = None
-            return self._read(text)
+            asked, self._asked = self._asked, None
+            data = self._read(text)
+            if asked is not None and asked["type"] == "step":
+                self._answered += 1
+            elif asked is not None and asked["type"] == "reset" and "attach" not in asked["data"]:
+                self._answered = 0
+            return data
 
     def _read(self, text: str) -> dict[str, Any]:
         try:
@@ -254,8 +259,9 @@ class Conversation:
                     state = read_state(self._reattached((yield Receive(10.0))))
                     if state.running:
                         asked = WAIT
-                    elif state.step_count > self.steps:
+                    elif state.step_count > self._answered:  # the reply was lost: have it once more
                         asked = {"type": "reset", "data": {"attach": self.session_id}}
+                    self._answered = state.step_count
                 self._asked = asked
                 yield Send(json.dumps(asked))
                 return
