@@ -86,7 +86,9 @@ type Sandbox interface {
 
 // Shell is a Sandbox with a persistent shell: working directory, variables,
 // functions and background programs live on from one Run to the next. Run
-// calls are served one at a time.
+// calls are served one at a time. When ctx ends, the script is interrupted as by
+// Ctrl-C, and by force where that does not help; what it printed is lost, unless
+// the cause of ctx is [ErrInterrupted].
 type Shell interface {
 	Run(ctx context.Context, s Script) (Result, error)
 }
@@ -95,6 +97,23 @@ type Shell interface {
 // arguments, without a shell. The working directory is the shell's.
 type ToolCaller interface {
 	CallTool(ctx context.Context, name string, args json.RawMessage) (Result, error)
+}
+
+// EnvSetter is a Sandbox that can be told variables after it was made, because they
+// are known only later: those of an episode, say, for which it waited.
+type EnvSetter interface {
+	// SetEnv sets variables, each "NAME=value", as if [Spec].Env had held them: in
+	// the shell and in everything that is started from now on. The shell's own
+	// count of seconds begins anew with it. It is served between two actions. The
+	// error is that of a name that is none, of a shell that made the variable
+	// read-only, or wraps [ErrLost]; some of the variables may then be set.
+	SetEnv(ctx context.Context, env []string) error
+}
+
+// Watcher is a Sandbox that tells its own end.
+type Watcher interface {
+	// Done is closed when the sandbox has died, was lost or was closed.
+	Done() <-chan struct{}
 }
 
 // Meter reads from outside what a sandbox used, without asking anything that
@@ -325,7 +344,8 @@ type Result struct {
 	ExitCode int `json:"exit_code"`
 	// SyntaxError says that nothing was run.
 	SyntaxError bool `json:"syntax_error,omitempty"`
-	// Deadline is the limit that ended the script: "", "wall", "idle".
+	// Deadline is the limit that ended the script: "", "wall", "idle"; or
+	// "cancelled" where it was interrupted.
 	Deadline string `json:"deadline,omitempty"`
 	// DeadlineAfter is the length of that limit.
 	DeadlineAfter time.Duration `json:"deadline_after,omitempty"`
@@ -393,6 +413,12 @@ type Capabilities struct {
 
 // ErrLost is wrapped by the errors of a sandbox that died or stopped answering.
 var ErrLost = errors.New("sandbox lost")
+
+// ErrInterrupted is the cause with which a context is cancelled to interrupt a Run
+// or a CallTool whose result is still wanted: the call ends what runs and then
+// returns what it did and printed until then, with the Deadline "cancelled", and
+// no error.
+var ErrInterrupted = errors.New("interrupted")
 
 // ErrTooLarge is wrapped when more was to be read than was allowed.
 var ErrTooLarge = errors.New("too large")

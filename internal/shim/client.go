@@ -37,6 +37,11 @@ type Config struct {
 	Diagnose func() string
 }
 
+var (
+	_ sandbox.EnvSetter = (*Client)(nil)
+	_ sandbox.Watcher   = (*Client)(nil)
+)
+
 // Client speaks to one shim. Its methods may be called concurrently.
 type Client struct {
 	conn io.ReadWriteCloser
@@ -105,7 +110,7 @@ func Connect(ctx context.Context, conn io.ReadWriteCloser, cfg Config) (*Client,
 	}
 }
 
-// Done is closed when the connection has ended.
+// Done implements [sandbox.Watcher]: it is closed when the connection has ended.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
 // Close ends the connection, and with it the shim and all it started. It
@@ -245,7 +250,7 @@ func (c *Client) dispatch(f wire.Frame) error {
 		}
 		s.result <- f
 		close(s.result)
-	case wire.Hello, wire.Ready, wire.Run, wire.CallTool, wire.Start, wire.Kill, wire.Put, wire.Get, wire.Call, wire.CallReply, wire.Snapshot, wire.Restore:
+	case wire.Hello, wire.Ready, wire.Run, wire.CallTool, wire.Start, wire.Kill, wire.Put, wire.Get, wire.Call, wire.CallReply, wire.Snapshot, wire.Restore, wire.SetEnv:
 		return fmt.Errorf("%w: type %d from the shim", wire.ErrFrame, f.Type)
 	}
 	return nil
@@ -310,7 +315,9 @@ func (c *Client) request(t wire.Type, v any, recv, send []uint8) (*stream, error
 }
 
 // wait returns the stream's result decoded into v. When ctx ends first, what
-// runs is killed inside and the result of that is waited for a short while.
+// runs is killed inside and the result of that is waited for a short while. It is
+// then lost, unless ctx ended with [sandbox.ErrInterrupted]: an interrupt has a
+// result like any other end.
 func (c *Client) wait(ctx context.Context, s *stream, v any) error {
 	var f wire.Frame
 	var ok bool
@@ -318,14 +325,18 @@ func (c *Client) wait(ctx context.Context, s *stream, v any) error {
 	case f, ok = <-s.result:
 	case <-ctx.Done():
 		_ = c.w.Write(wire.Kill, s.id)
+		interrupted := errors.Is(context.Cause(ctx), sandbox.ErrInterrupted)
 		timer := time.NewTimer(killWait)
+		if interrupted {
+			timer.Reset(interruptWait)
+		}
 		defer timer.Stop()
 		select {
-		case _, ok = <-s.result:
+		case f, ok = <-s.result:
 		case <-timer.C:
-			ok = true
+			return context.Cause(ctx)
 		}
-		if ok {
+		if ok && !interrupted {
 			return context.Cause(ctx)
 		}
 	}
@@ -343,6 +354,11 @@ func (c *Client) wait(ctx context.Context, s *stream, v any) error {
 
 // killWait bounds how long a cancelled request is waited for.
 const killWait = 10 * time.Second
+
+// interruptWait bounds how long an interrupted request is waited for: the grace of
+// its programs, their end by force, and another shell where that took the shell
+// along.
+const interruptWait = time.Minute
 
 func failure(f wire.Frame) error {
 	var fail wire.Failure
@@ -373,6 +389,20 @@ func (c *Client) CallTool(ctx context.Context, name string, args json.RawMessage
 	c.runMu.Lock()
 	defer c.runMu.Unlock()
 	return c.result(ctx, wire.CallTool, wire.ToolRequest{Name: name, Args: args})
+}
+
+// SetEnv implements [sandbox.EnvSetter].
+func (c *Client) SetEnv(ctx context.Context, env []string) error {
+	c.runMu.Lock()
+	defer c.runMu.Unlock()
+	s, err := c.request(wire.SetEnv, wire.EnvRequest{Env: env}, nil, nil)
+	if err == nil {
+		err = c.wait(ctx, s, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("set variables: %w", err)
+	}
+	return nil
 }
 
 func (c *Client) result(ctx context.Context, t wire.Type, req any) (sandbox.Result, error) {

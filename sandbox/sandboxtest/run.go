@@ -55,6 +55,8 @@ func Run(t *testing.T, h Harness) {
 	t.Run("Calls", s.calls)
 	t.Run("Snapshots", s.snapshots)
 	t.Run("Environment", s.environment)
+	t.Run("Variables", s.variables)
+	t.Run("Interrupts", s.interrupts)
 	t.Run("Links", s.links)
 	t.Run("Isolation", s.isolation)
 	t.Run("Limits", s.limits)

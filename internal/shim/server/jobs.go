@@ -16,9 +16,9 @@ import (
 // action that started them and that no deadline of an action ends.
 type jobs struct {
 	reaper *reaper
-	env    []string
 
 	mu   sync.Mutex
+	env  []string // replaced and never changed
 	list []*job
 }
 
@@ -49,7 +49,7 @@ func newJobs(r *reaper, env []string) *jobs { return &jobs{reaper: r, env: env} 
 // Start implements [tool.Jobs].
 func (j *jobs) Start(_ context.Context, command, dir string) (tool.Job, error) {
 	j.mu.Lock()
-	had := len(j.list)
+	had, env := len(j.list), j.env
 	j.mu.Unlock()
 	if had >= maxJobs {
 		return tool.Job{}, fmt.Errorf("%d jobs were started already, which is the most there can be", maxJobs)
@@ -66,7 +66,7 @@ func (j *jobs) Start(_ context.Context, command, dir string) (tool.Job, error) {
 	}
 	defer null.Close()
 	b := &job{command: command, dir: dir, began: time.Now(), since: now(), out: newCollector(jobOutput), pipe: out, done: make(chan struct{})}
-	attr := &syscall.ProcAttr{Dir: dir, Env: j.env, Files: []uintptr{null.Fd(), in.Fd(), in.Fd()}}
+	attr := &syscall.ProcAttr{Dir: dir, Env: env, Files: []uintptr{null.Fd(), in.Fd(), in.Fd()}}
 	b.child, err = j.reaper.start([]string{"bash", "--noprofile", "--norc", "-c", command}, attr)
 	if err != nil {
 		_ = out.Close()

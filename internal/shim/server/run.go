@@ -121,6 +121,10 @@ func (r *runner) run(ctx context.Context, script sandbox.Script) (sandbox.Result
 	case <-r.ended: // a late wish of an action that is over
 	default:
 	}
+	if ctx.Err() != nil { // interrupted before it began: nothing is run
+		res.Deadline, res.ExitCode = "cancelled", 128+int(syscall.SIGINT)
+		return r.finish(res, began), nil
+	}
 	// What earlier actions left running may have grown since.
 	m := now()
 	note := r.thin(mark{}, len(m.pids))

@@ -26,7 +26,6 @@ type conn struct {
 	log    *slog.Logger
 	w      *wire.Writer
 	reaper *reaper
-	env    []string
 	runner *runner
 	tools  *toolbox
 	jobs   *jobs
@@ -34,6 +33,7 @@ type conn struct {
 	work chan func() // actions, one at a time
 
 	mu       sync.Mutex
+	env      []string // of programs; replaced and never changed
 	next     uint32
 	inputs   map[uint32]map[uint8]*wire.Receiver
 	outputs  map[uint32]map[uint8]*wire.Sender
@@ -194,6 +194,12 @@ func (c *conn) serve(ctx context.Context, f wire.Frame) error {
 			in.Discard()
 			c.finish(f.Stream, at, err)
 		}
+	case wire.SetEnv:
+		var req wire.EnvRequest
+		if err := f.JSON(&req); err != nil {
+			return err
+		}
+		c.work <- func() { c.finish(f.Stream, struct{}{}, c.setEnv(ctx, req.Env)) }
 	case wire.CallReply:
 		var reply sandbox.Reply
 		if err := f.JSON(&reply); err != nil {
@@ -309,7 +315,10 @@ func (c *conn) startProgram(stream uint32, req wire.StartRequest) {
 			p.output[fd] = c.addOutput(stream, fd)
 		}
 	}
-	if err := p.start(c.env); err != nil {
+	c.mu.Lock()
+	env := c.env
+	c.mu.Unlock()
+	if err := p.start(env); err != nil {
 		code := 126
 		if errors.Is(err, syscall.ENOENT) {
 			code = 127

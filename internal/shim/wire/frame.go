@@ -25,7 +25,7 @@ import (
 )
 
 // Version of the protocol. Both sides must have the same.
-const Version = 2
+const Version = 3
 
 // Type of a frame.
 type Type uint8
@@ -49,6 +49,7 @@ const (
 	CallReply Type = 15 // mlgym: sandbox.Reply
 	Snapshot  Type = 16 // mlgym: SnapshotRequest; shim: Data 1, then Done
 	Restore   Type = 17 // mlgym: nothing, then Data 0 and CloseFD 0; Done has a sandbox.Restored
+	SetEnv    Type = 18 // mlgym: EnvRequest
 )
 
 const (

@@ -69,6 +69,12 @@ type SnapshotRequest struct {
 	MaxBytes int64 `json:"max_bytes"`
 }
 
+// EnvRequest asks to set variables of the shell and of all that is started later.
+type EnvRequest struct {
+	// Env are "NAME=value".
+	Env []string `json:"env"`
+}
+
 // Failure says why a request could not be served.
 type Failure struct {
 	Code    string `json:"code"`
