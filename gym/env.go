@@ -84,7 +84,8 @@ type Info struct {
 	ExitCode int `json:"exit_code"`
 	// Seconds the action took, without the agent's own thinking.
 	Seconds float64 `json:"seconds"`
-	// Deadline names the limit that cut the action short: "", "wall", "idle".
+	// Deadline names the limit that cut the action short: "", "wall", "idle"; or
+	// "cancelled" where the action was interrupted.
 	Deadline string `json:"deadline,omitempty"`
 	// OutputBytes is the size of the output before it was bounded.
 	OutputBytes int64 `json:"output_bytes,omitempty"`

@@ -14,8 +14,21 @@ import (
 // what the action did and what finishing led to.
 //
 // It is for those who step an environment themselves, such as RL trainers;
-// package rollout keeps its own limit.
-func LimitSteps(env Env, n int) Env { return &stepLimit{env: env, limit: n} }
+// package rollout keeps its own limit. The Env returned is an [Interrupter] where
+// env is one.
+func LimitSteps(env Env, n int) Env {
+	limited := &stepLimit{env: env, limit: n}
+	if inner, ok := env.(Interrupter); ok {
+		return interruptibleLimit{limited, inner}
+	}
+	return limited
+}
+
+// interruptibleLimit is a stepLimit around an Interrupter.
+type interruptibleLimit struct {
+	*stepLimit
+	Interrupter
+}
 
 // ErrNoFinish is returned by the Finish of a wrapper around an Env that is no
 // [Finisher].

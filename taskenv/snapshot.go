@@ -134,7 +134,8 @@ func (e *Env) restore(ctx context.Context, opts gym.ResetOptions, src io.Reader)
 	}
 	ctx, done := e.within(ctx)
 	defer done()
-	if err := e.begin(ctx, h); err != nil {
+	// What the starter put there, if it did, the snapshot replaces.
+	if _, err := e.begin(ctx, h); err != nil {
 		return none, err
 	}
 	box, err := e.current()

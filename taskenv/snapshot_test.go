@@ -46,6 +46,11 @@ func restore(t *testing.T, env *taskenv.Env, state []byte) gym.Observation {
 // TestAnEpisodeGoesOnAsIfNothingHadHappened: rewards, scores, texts and the
 // numbers of the gradings are those of the episode that was saved.
 func TestAnEpisodeGoesOnAsIfNothingHadHappened(t *testing.T) {
+	t.Run("in a sandbox of its own", func(t *testing.T) { testGoesOn(t, newEnv) })
+	t.Run("in a sandbox that was ready", func(t *testing.T) { testGoesOn(t, newClaimingEnv) })
+}
+
+func testGoesOn(t *testing.T, newOther func(*testing.T, mlgym.Options) *taskenv.Env) {
 	var attempts []int
 	keep := func(_ gym.Kind, attempt int) (string, func([]grader.File)) {
 		attempts = append(attempts, attempt)
@@ -71,7 +76,7 @@ func TestAnEpisodeGoesOnAsIfNothingHadHappened(t *testing.T) {
 	attempts = nil
 	want := play(env)
 	first := attempts
-	other := newEnv(t, mlgym.Options{Keep: keep})
+	other := newOther(t, mlgym.Options{Keep: keep})
 	attempts = nil
 	obs := restore(t, other, state)
 	if obs.Step != 3 || obs.WorkingDir != "/tmp" || obs.OpenFile != "/home/agent/workspace/strategy.py" || !strings.Contains(obs.Text, "## Facts") {

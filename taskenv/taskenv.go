@@ -57,15 +57,22 @@ type Config struct {
 	// Keep is asked at each grading where its logs go and what to do with the
 	// files that were handed in. It may be nil.
 	Keep func(kind gym.Kind, attempt int) (logDir string, collected func([]grader.File))
+	// Claim, where not nil, is asked for the sandbox of each episode, new and
+	// restored ones; what it returns was prepared for this configuration
+	// ([Prepare]) and is then the Env's. Nil without an error means that none is
+	// ready: the Env makes one.
+	Claim func(ctx context.Context) (*Ready, error)
 }
 
-// Env implements [gym.Env], [gym.Finisher] and [gym.Snapshotter].
+// Env implements [gym.Env], [gym.Finisher], [gym.Snapshotter] and
+// [gym.Interrupter].
 type Env struct {
 	cfg Config
 
-	mu     sync.Mutex // guards what Close looks at
-	box    sandbox.Sandbox
-	closed bool
+	mu        sync.Mutex // guards what Close and Interrupt look at
+	box       sandbox.Sandbox
+	closed    bool
+	interrupt context.CancelCauseFunc // of the action under way, or nil
 
 	life context.Context //nolint:containedctx // ends with Close
 	end  context.CancelFunc
@@ -90,8 +97,8 @@ type calls struct {
 	fault     error
 }
 
-// New checks the configuration. Nothing is started before Reset.
-func New(cfg Config) (*Env, error) {
+// complete fills what is left open and checks it.
+func (cfg Config) complete() (Config, error) {
 	if cfg.Mode == "" {
 		cfg.Mode = task.Hardened
 	}
@@ -104,14 +111,21 @@ func New(cfg Config) (*Env, error) {
 	if cfg.IdleTimeout == 0 {
 		cfg.IdleTimeout = time.Hour
 	}
+	if !cfg.Task.HasMode(cfg.Mode) {
+		return cfg, fmt.Errorf("task %s cannot be run in mode %q (it has %v)", cfg.Task.ID, cfg.Mode, cfg.Task.Modes)
+	}
+	_, err := cfg.Task.Variant(cfg.Variant)
+	return cfg, err
+}
+
+// New checks the configuration. Nothing is started before Reset.
+func New(cfg Config) (*Env, error) {
+	cfg, err := cfg.complete()
+	if err != nil {
+		return nil, err
+	}
 	if cfg.Key == nil {
 		return nil, errors.New("an environment needs the key of its gradings")
-	}
-	if !cfg.Task.HasMode(cfg.Mode) {
-		return nil, fmt.Errorf("task %s cannot be run in mode %q (it has %v)", cfg.Task.ID, cfg.Mode, cfg.Task.Modes)
-	}
-	if _, err := cfg.Task.Variant(cfg.Variant); err != nil {
-		return nil, err
 	}
 	e := &Env{cfg: cfg}
 	e.life, e.end = context.WithCancel(context.Background())
@@ -131,35 +145,39 @@ func (e *Env) Reset(ctx context.Context, opts gym.ResetOptions) (gym.Observation
 	}
 	ctx, done := e.within(ctx)
 	defer done()
-	if err := e.begin(ctx, header{Seed: opts.Seed}); err != nil {
+	started, err := e.begin(ctx, header{Seed: opts.Seed})
+	if err != nil {
 		return gym.Observation{}, err
 	}
 	box, err := e.current()
 	if err != nil {
 		return gym.Observation{}, err
 	}
-	if err := putStarter(ctx, e.cfg.Task, box); err != nil {
-		return gym.Observation{}, errors.Join(err, e.drop())
+	if !started {
+		if err := putStarter(ctx, e.cfg.Task, box); err != nil {
+			return gym.Observation{}, errors.Join(err, e.drop())
+		}
 	}
 	return gym.Observation{Text: statement(e.cfg), StepsLeft: -1, WorkingDir: sandbox.WorkDir}, nil
 }
 
-// begin makes the sandbox of an episode that stands where h says.
-func (e *Env) begin(ctx context.Context, h header) error {
+// begin takes or makes the sandbox of an episode that stands where h says. It says
+// whether the starter's files are in it.
+func (e *Env) begin(ctx context.Context, h header) (started bool, err error) {
 	e.over, e.best = false, h.Best
 	e.calls.reset(h)
-	box, err := newSandbox(ctx, e.cfg, h.Seed, e.onCall)
+	box, started, err := e.claim(ctx, h.Seed)
 	if err != nil {
-		return err
+		return false, err
 	}
 	e.mu.Lock()
 	closed := e.closed
 	e.box = box
 	e.mu.Unlock()
 	if closed {
-		return errors.Join(errClosed, e.drop())
+		return false, errors.Join(errClosed, e.drop())
 	}
-	return nil
+	return started, nil
 }
 
 // drop closes the sandbox, if there is one.
@@ -188,6 +206,31 @@ func (e *Env) within(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(e.life, func() { cancel(errClosed) })
 	return ctx, func() { stop(); cancel(nil) }
+}
+
+// interruptible returns the context of an action, which Interrupt ends.
+func (e *Env) interruptible(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	e.mu.Lock()
+	e.interrupt = cancel
+	e.mu.Unlock()
+	return ctx, func() {
+		e.mu.Lock()
+		e.interrupt = nil
+		e.mu.Unlock()
+		cancel(nil)
+	}
+}
+
+// Interrupt implements [gym.Interrupter]. What stands behind validate in the
+// action is not run any more, and the agent does not read the report of an
+// evaluation that was under way, which is in the transition.
+func (e *Env) Interrupt() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.interrupt != nil {
+		e.interrupt(sandbox.ErrInterrupted)
+	}
 }
 
 func (c *calls) reset(h header) {
@@ -346,6 +389,13 @@ func (e *Env) forfeit(step int, began time.Time) gym.Transition {
 
 // act runs the action in the sandbox.
 func (e *Env) act(ctx context.Context, box sandbox.Sandbox, a gym.Action) (sandbox.Result, error) {
+	if spec, ok := tool.Find(a.Tool); ok && spec.Outside {
+		// Not interruptible: a grading is not left half done.
+		reply := e.onCall(ctx, sandbox.Call{Name: a.Tool, Args: a.Args})
+		return sandbox.Result{Output: reply.Output, ExitCode: reply.ExitCode, OutputBytes: int64(len(reply.Output))}, nil
+	}
+	ctx, done := e.interruptible(ctx)
+	defer done()
 	if a.Tool != "" {
 		return e.callTool(ctx, box, a)
 	}
@@ -367,11 +417,6 @@ func (e *Env) act(ctx context.Context, box sandbox.Sandbox, a gym.Action) (sandb
 }
 
 func (e *Env) callTool(ctx context.Context, box sandbox.Sandbox, a gym.Action) (sandbox.Result, error) {
-	spec, ok := tool.Find(a.Tool)
-	if ok && spec.Outside {
-		reply := e.onCall(ctx, sandbox.Call{Name: a.Tool, Args: a.Args})
-		return sandbox.Result{Output: reply.Output, ExitCode: reply.ExitCode, OutputBytes: int64(len(reply.Output))}, nil
-	}
 	caller, ok := box.(sandbox.ToolCaller)
 	if !ok {
 		return sandbox.Result{}, fmt.Errorf("sandboxes of %s have no tools", e.cfg.Driver.Name())

@@ -50,6 +50,12 @@ func makeEnv(t *testing.T, opts mlgym.Options) *taskenv.Env {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return closing(t, env)
+}
+
+// closing closes the environment at the end of the test.
+func closing(t *testing.T, env *taskenv.Env) *taskenv.Env {
+	t.Helper()
 	t.Cleanup(func() {
 		if err := env.Close(); err != nil {
 			t.Errorf("Close: %v", err)

@@ -65,7 +65,7 @@ func observe(res sandbox.Result, step int) gym.Observation {
 		notes = append(notes, fmt.Sprintf(
 			"The command was stopped since it printed nothing for %s. Let it print its progress.", spoken(res.DeadlineAfter)))
 	case "cancelled":
-		notes = append(notes, "The command was stopped from outside.")
+		notes = append(notes, "The command was stopped from outside. What it printed until then is above.")
 	}
 	if res.ShellRestarted {
 		notes = append(notes, "The shell ended and was replaced by a new one: its variables, functions and aliases are gone; files and working directory are as they were.")

@@ -30,19 +30,28 @@ func NewWorkspace(ctx context.Context, cfg Config, seed uint64) (sandbox.Sandbox
 
 // newSandbox makes the sandbox of an agent.
 func newSandbox(ctx context.Context, cfg Config, seed uint64, onCall func(context.Context, sandbox.Call) sandbox.Reply) (sandbox.Sandbox, error) {
+	spec := cfg.spec(seed)
+	spec.OnCall = onCall
+	return cfg.Driver.Create(ctx, spec)
+}
+
+// seedVar tells programs inside the seed of their episode.
+func seedVar(seed uint64) string { return fmt.Sprintf("MLGYM_SEED=%d", seed) }
+
+// spec is the sandbox of an agent.
+func (cfg Config) spec(seed uint64) sandbox.Spec {
 	spec := sandbox.Spec{
 		Purpose: "agent",
 		Root:    cfg.Root,
 		Limits:  cfg.Limits.Or(cfg.Task.Limits.Limits()),
-		Env:     []string{"MLGYM_TASK=" + string(cfg.Task.ID), "MLGYM_VARIANT=" + cfg.Variant, fmt.Sprintf("MLGYM_SEED=%d", seed)},
+		Env:     []string{"MLGYM_TASK=" + string(cfg.Task.ID), "MLGYM_VARIANT=" + cfg.Variant, seedVar(seed)},
 		Links:   cfg.Task.Links,
-		OnCall:  onCall,
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Task.Env)) {
 		spec.Env = append(spec.Env, name+"="+cfg.Task.Env[name])
 	}
 	cfg.Provisions.ForAgent(&spec, cfg.Mode)
-	return cfg.Driver.Create(ctx, spec)
+	return spec
 }
 
 func putStarter(ctx context.Context, t *task.Task, box sandbox.Sandbox) error {

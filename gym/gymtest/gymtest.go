@@ -67,6 +67,7 @@ func Run(t *testing.T, s Suite) {
 		{"close before reset", testCloseFirst},
 		{"close ends a running step", testCloseDuringStep},
 		{"a cancelled context ends a running step", testCancel},
+		{"an interrupt ends the action and not the episode", testInterrupt},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, s) })
 	}
@@ -338,6 +339,51 @@ func (s Suite) interrupted(ctx context.Context, t *testing.T, env gym.Env, inter
 		}
 	case <-time.After(s.Patience):
 		t.Errorf("the interrupted Step did not return within %v", s.Patience)
+	}
+}
+
+// testInterrupt stops the slow action, and asks for nothing else of its
+// observation than that there is one.
+func testInterrupt(t *testing.T, s Suite) {
+	env := s.reset(t)
+	interrupter, ok := env.(gym.Interrupter)
+	if !ok {
+		t.Skip("the environment is no gym.Interrupter")
+	}
+	if s.Slow.IsZero() {
+		t.Skip("the suite names no slow action")
+	}
+	interrupter.Interrupt() // nothing runs: no effect, also not on the next step
+	step(t, env, s.Action)
+	type result struct {
+		transition gym.Transition
+		err        error
+	}
+	returned := make(chan result, 1)
+	go func() {
+		transition, err := env.Step(t.Context(), s.Slow)
+		returned <- result{transition, err}
+	}()
+	select {
+	case got := <-returned:
+		t.Fatalf("the slow action ended by itself: %+v, %v", got.transition, got.err)
+	case <-time.After(headStart):
+	}
+	interrupter.Interrupt()
+	select {
+	case got := <-returned:
+		if got.err != nil {
+			t.Fatalf("the interrupted Step: %v, want no error", got.err)
+		}
+		CheckTransition(t, got.transition)
+		if got.transition.Done() || got.transition.Observation.Step != 2 {
+			t.Errorf("the interrupted Step led to %+v, want the second step of an episode that goes on", got.transition)
+		}
+	case <-time.After(s.Patience):
+		t.Fatalf("the interrupted Step did not return within %v", s.Patience)
+	}
+	if tr := step(t, env, s.Action); tr.Observation.Step != 3 {
+		t.Errorf("the step after it is number %d, want 3", tr.Observation.Step)
 	}
 }
 

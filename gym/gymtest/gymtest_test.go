@@ -21,11 +21,12 @@ type counter struct {
 	// defect names the one way in which the environment is broken.
 	defect string
 
-	mu     sync.Mutex
-	closed chan struct{}
-	ready  bool
-	seed   uint64
-	steps  int
+	mu        sync.Mutex
+	closed    chan struct{}
+	interrupt chan struct{} // closed by Interrupt; nil where nothing waits
+	ready     bool
+	seed      uint64
+	steps     int
 }
 
 func newCounter(defect string) *counter {
@@ -72,6 +73,14 @@ func (c *counter) Step(ctx context.Context, a gym.Action) (gym.Transition, error
 			select {}
 		}
 		select {
+		case <-c.waits():
+			if c.defect == "an interrupt is a fault" {
+				return tr, errors.New("interrupted")
+			}
+			if c.defect == "an interrupt ends the episode" {
+				return c.Finish(ctx, gym.CauseTime)
+			}
+			tr.Info.Deadline = "cancelled"
 		case <-ctx.Done():
 			return tr, ctx.Err()
 		case <-c.closed:
@@ -93,6 +102,30 @@ func (c *counter) Step(ctx context.Context, a gym.Action) (gym.Transition, error
 		}
 	}
 	return tr, nil
+}
+
+// waits returns what Interrupt closes.
+func (c *counter) waits() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.interrupt == nil || c.defect != "an early interrupt is kept" {
+		c.interrupt = make(chan struct{})
+	}
+	return c.interrupt
+}
+
+func (c *counter) Interrupt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.interrupt == nil && c.defect == "an early interrupt is kept" {
+		c.interrupt = make(chan struct{})
+	}
+	if c.interrupt != nil {
+		close(c.interrupt)
+		if c.defect != "an early interrupt is kept" {
+			c.interrupt = nil
+		}
+	}
 }
 
 func (c *counter) grade(tr *gym.Transition, cause gym.Cause) {
@@ -227,6 +260,9 @@ func TestDefectsAreFound(t *testing.T) {
 		"saves after close":              "Snapshot after Close: no error",
 		"goes on after a failed restore": "Step after a Restore that failed: no error",
 		"cannot be interrupted":          "did not return within",
+		"an interrupt is a fault":        "the interrupted Step: interrupted, want no error",
+		"an interrupt ends the episode":  "an episode that goes on",
+		"an early interrupt is kept":     "the slow action ended by itself",
 	} {
 		t.Run(defect, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestDefect$")
