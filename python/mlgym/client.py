@@ -27,7 +27,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from mlgym.conversation import CLOSE, Connect, Conversation, Dropped, Effect, Pause, Send, Talk
 from mlgym.errors import ClientClosed, ConnectionLost, ServerError, StillRunning
 from mlgym.replies import Reply, Snapshot, State
-from mlgym.server import Address, find_server
+from mlgym.server import Address, LocalServer, find_server
 
 T = TypeVar("T")
 
@@ -79,9 +79,11 @@ def _websocket(address: Address, path: str) -> str:
     return "ws" + address.url.removeprefix("http").rstrip("/") + path
 
 
-def request_json(address: Address, method: str, path: str, timeout: float = 30.0) -> Any:
+def request_json(address: Address, method: str, path: str, *, session_id: str = "", timeout: float = 30.0) -> Any:
     """Makes one HTTP request without a body and returns the JSON of the answer."""
     request = urllib.request.Request(address.url.rstrip("/") + path, method=method)
+    if session_id:
+        request.add_header("X-Session-ID", session_id)
     if address.token:
         request.add_header("Authorization", f"Bearer {address.token}")
     handlers = [urllib.request.ProxyHandler({})] if _loopback(address.url) else []
@@ -100,9 +102,11 @@ def request_json(address: Address, method: str, path: str, timeout: float = 30.0
 class _Open:
     """What both clients are, apart from how they wait."""
 
-    def __init__(self, url: str | None, token: str | None, reconnect_s: float, patience_s: float) -> None:
+    def __init__(
+        self, url: str | None, token: str | None, server: LocalServer | None, reconnect_s: float, patience_s: float
+    ) -> None:
         self._closed = True  # until there is something to close
-        self._address = find_server(url, token)
+        self._address = find_server(url, token) if server is None else server.address()
         self._process = os.getpid()
         self._conversation = Conversation(reconnect_s, patience_s)
         self._closed = False
@@ -132,12 +136,19 @@ class _Open:
         """Whether close() was called."""
         return self._closed
 
+    def _end_attached(self) -> None:
+        """Ends a session that was taken over after a dropped connection, and so outlives this one."""
+        talk = self._conversation
+        if talk.attached and talk.session_id:
+            request_json(self._address, "POST", "/close", session_id=talk.session_id, timeout=CLOSE_TIMEOUT_S)
+
     def _same(self) -> dict[str, Any]:
         """The arguments of a client like this one."""
         talk = self._conversation
         return {
             "url": self._address.url,
             "token": self._address.token,
+            "server": self._address.local,
             "reconnect_s": talk.reconnect_s,
             "patience_s": talk.patience_s,
         }
@@ -155,6 +166,7 @@ class Client(_Open):
     Args:
         url: of the server; None takes MLGYM_URL, or starts a local server.
         token: of the server; None takes MLGYM_TOKEN.
+        server: one that this process started, in place of both.
         reconnect_s: for how long a server that cannot be reached is tried again,
             in seconds. A dropped connection is made again, and its session taken
             over, without the caller's notice.
@@ -171,10 +183,11 @@ class Client(_Open):
         url: str | None = None,
         token: str | None = None,
         *,
+        server: LocalServer | None = None,
         reconnect_s: float = 10.0,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        super().__init__(url, token, reconnect_s, patience_s)
+        super().__init__(url, token, server, reconnect_s, patience_s)
         self._lock = threading.Lock()
         self._connection: websockets.sync.client.ClientConnection | None = None
         _clients.add(self)
@@ -290,6 +303,8 @@ class Client(_Open):
                 connection.send(CLOSE)
             with contextlib.suppress(Exception):
                 connection.close()
+            with contextlib.suppress(Exception):
+                self._end_attached()
 
         # A sender that the server does not read from holds the connection's lock.
         try:
@@ -379,10 +394,11 @@ class AsyncClient(_Open):
         url: str | None = None,
         token: str | None = None,
         *,
+        server: LocalServer | None = None,
         reconnect_s: float = 10.0,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        super().__init__(url, token, reconnect_s, patience_s)
+        super().__init__(url, token, server, reconnect_s, patience_s)
         self._busy = False
         self._connection: websockets.asyncio.client.ClientConnection | None = None
 
@@ -464,6 +480,7 @@ class AsyncClient(_Open):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await connection.send(CLOSE)
                 await connection.close()
+                await asyncio.to_thread(self._end_attached)
         connection.transport.abort()
 
     async def __aenter__(self) -> Self:

@@ -63,6 +63,8 @@ class Dropped(Exception):
 WAIT: dict[str, Any] = {"type": "step", "data": {"command": "wait"}}
 INTERRUPT: dict[str, Any] = {"type": "step", "data": {"command": "interrupt"}}
 STATE: dict[str, Any] = {"type": "state"}
+LAST: dict[str, Any] = {"type": "last"}
+HELD = "held by another connection"
 CLOSE = json.dumps({"type": "close"})
 
 
@@ -95,6 +97,8 @@ class Conversation:
         self.patience_s = patience_s
         self.session_id = ""
         self.running = False
+        self.attached = False
+        """The session was taken over, and does not end with a close frame."""
         self._answered = 0  # steps of this episode, those that only waited among them, as the server counts
         self._connected = False
         self._asked: Mapping[str, Any] | None = None
@@ -110,7 +114,10 @@ class Conversation:
             # Its answer would be taken for that of the reset.
             yield from self._take(None)
         data = yield from self._ask({"type": "reset", "data": {"patience_s": self.patience_s, **options}}, None)
-        return self._note(data)
+        reply = self._note(data)
+        if "attach" in options:
+            self._answered = read_state((yield from self._ask(STATE, None))).step_count
+        return reply
 
     def step(self, action: Mapping[str, Any], timeout: float | None) -> Talk[Reply]:
         """Does one action and waits for its end."""
@@ -177,12 +184,12 @@ class Conversation:
 
     def _ask(self, frame: Mapping[str, Any], deadline: float | None) -> Talk[dict[str, Any]]:
         """Sends a request and returns the data of its reply."""
-        text = json.dumps(frame)
-        if not self._connected:
-            yield from self._connect()
         self._asked = frame
+        if not self._connected:
+            yield from self._recover()
+            return (yield from self._take(deadline))
         try:
-            yield Send(text)
+            yield Send(json.dumps(frame))
         except Dropped:
             # Perhaps the server said why before it hung up.
             try:
@@ -210,7 +217,7 @@ class Conversation:
             data = self._read(text)
             if asked is not None and asked["type"] == "step":
                 self._answered += 1
-            elif asked is not None and asked["type"] == "reset" and "attach" not in asked["data"]:
+            elif asked is not None and asked["type"] == "reset":
                 self._answered = 0
             return data
 
@@ -220,6 +227,7 @@ class Conversation:
         except ServerError as err:
             if err.code in ("CAPACITY_REACHED", "SESSION_ERROR"):  # after which the server hangs up
                 self._ended()
+                self.session_id = ""
             raise
 
     def _ended(self) -> None:
@@ -228,10 +236,11 @@ class Conversation:
         self._asked = None
         self.running = False
 
-    def _connect(self) -> Talk[None]:
-        """Connects, again and again for `reconnect_s`."""
+    def _connect(self, deadline: float) -> Talk[None]:
+        """Connects, again and again until the deadline."""
+        self.attached = bool(self.session_id)
         path = f"/ws?session_id={quote(self.session_id, safe='')}" if self.session_id else "/ws"
-        deadline, delay = time.monotonic() + self.reconnect_s, 0.05
+        delay = 0.05
         while True:
             try:
                 yield Connect(path)
@@ -241,41 +250,50 @@ class Conversation:
                     raise ConnectionLost(str(err)) from err
                 yield Pause(delay)
                 delay = min(2 * delay, 1.0)
-                continue
-            self._connected = True
-            return
+            else:
+                self._connected = True
+                return
 
     def _recover(self) -> Talk[None]:
-        """Takes the session over again after a dropped connection, such that the reply to what was asked comes next."""
-        self._connected = False
-        asked, dropped = self._asked, 0
+        """Makes the connection, again if need be, such that the reply to what was asked comes next."""
+        asked = self._asked
+        assert asked is not None
+        deadline = time.monotonic() + self.reconnect_s
         while True:
+            self._connected = False
+            yield from self._connect(deadline)
             try:
-                yield from self._connect()
-                if asked is None:
-                    return
-                if asked["type"] == "step":
+                if self.session_id:
                     yield Send(json.dumps(STATE))
-                    state = read_state(self._reattached((yield Receive(10.0))))
-                    if state.running:
-                        asked = WAIT
-                    elif state.step_count > self._answered:  # the reply was lost: have it once more
-                        asked = {"type": "reset", "data": {"attach": self.session_id}}
-                    self._answered = state.step_count
+                    asked = self._after(asked, read_state(read_frame((yield Receive(10.0)))))
                 self._asked = asked
                 yield Send(json.dumps(asked))
                 return
-            except (Dropped, TimeoutError) as err:
-                self._connected = False
-                dropped += 1
-                if dropped == 5:
+            except ServerError as err:
+                if err.code != "SESSION_ERROR":
                     self._ended()
-                    raise ConnectionLost(f"the connection was lost {dropped} times within one request") from err
+                    raise
+                if HELD in err.message:  # by our own connection, whose end the server has not noticed yet
+                    why: Exception = err
+                else:
+                    lost, self.session_id = self.session_id, ""
+                    if asked["type"] == "reset":  # which may as well begin in another session
+                        continue
+                    self._ended()
+                    raise SessionLost(f"the server does not have session {lost} any more: {err.message}") from err
+            except (Dropped, TimeoutError) as err:
+                why = err
+            if time.monotonic() > deadline:
+                self._ended()
+                raise ConnectionLost(f"the connection was lost, and cannot be made again: {why}") from why
+            yield Pause(0.1)
 
-    def _reattached(self, text: str) -> dict[str, Any]:
-        try:
-            return read_frame(text)
-        except ServerError as err:
-            lost, self.session_id = self.session_id, ""
-            self._ended()
-            raise SessionLost(f"the server does not have session {lost} any more: {err.message}") from err
+    def _after(self, asked: Mapping[str, Any], state: State) -> Mapping[str, Any]:
+        """Says what to ask once a session was taken over again, when `asked` had been."""
+        if asked["type"] != "step":
+            return asked
+        lost_reply = state.step_count > self._answered
+        self._answered = state.step_count
+        if state.running:
+            return WAIT
+        return LAST if lost_reply else asked

@@ -132,6 +132,11 @@ class LocalServer:
                 raise ServerNotStarted(f"mlgym serve did not start: {self.epitaph()}") from err
             raise ServerNotStarted(f"mlgym serve said no address but {line[:200]!r}") from err
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._child.pid
+
     def alive(self) -> bool:
         """Whether it still runs. Only the process that started it can tell; others are told yes."""
         return self._owner != os.getpid() or self._child.poll() is None
@@ -160,16 +165,17 @@ class LocalServer:
         self._stopped = True
         if self in _servers:
             _servers.remove(self)
-        for stream in (self._child.stdin, self._child.stdout):
+        if self._child.stdin is not None:
             with contextlib.suppress(OSError):
-                if stream is not None and stream is self._child.stdin:
-                    stream.close()
+                self._child.stdin.close()  # which is what it waits for
         try:
             self._child.wait(8)
         except subprocess.TimeoutExpired:
             self._child.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.wait(2)
+        if self._child.stdout is not None:
+            self._child.stdout.close()
 
     def __enter__(self) -> Self:
         return self
