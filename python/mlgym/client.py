@@ -15,7 +15,8 @@ import time
 import urllib.error
 import urllib.request
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
@@ -268,12 +269,9 @@ class Client(_Open):
         by the caller.
         """
         saved = self.snapshot()
-        children: list[Client] = []
+        children = [Client(**self._same()) for _ in range(n)]
         try:
-            for _ in range(n):
-                child = Client(self._address.url, self._address.token or "", reconnect_s=self._conversation.reconnect_s)
-                children.append(child)
-                child.reset(snapshot=saved)
+            restore_all([lambda child=child: child.reset(snapshot=saved) for child in children])
         except BaseException:
             for child in children:
                 child.close()
@@ -356,9 +354,10 @@ class Client(_Open):
             if self._connection is not None:
                 _hang_up(self._connection)
             try:
+                # Entered and never left: _close() ends it, which may not wait as the context manager does.
                 made = websockets.sync.client.connect(
                     _websocket(self._address, effect.path), **_connect_options(self._address)
-                )
+                ).__enter__()
             except (OSError, WebSocketException) as err:
                 raise _connecting(self._address, err) from err
             self._connection = made
@@ -546,6 +545,15 @@ class AsyncClient(_Open):
             raise
         except OSError as err:
             raise Dropped(str(err)) from err
+
+
+def restore_all(work: Sequence[Callable[[], object]]) -> None:
+    """Does pieces of work side by side, since a server restores several states at once."""
+    if not work:
+        return
+    with ThreadPoolExecutor(min(len(work), 16), thread_name_prefix="mlgym-fork") as pool:
+        for done in [pool.submit(piece) for piece in work]:
+            done.result()
 
 
 def _snapshot_id(snapshot: Snapshot | str) -> str:

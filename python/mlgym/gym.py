@@ -14,7 +14,7 @@ from typing import Any
 import gymnasium
 
 from mlgym import episodes
-from mlgym.client import Client
+from mlgym.client import Client, restore_all
 from mlgym.errors import ConnectionLost, ServerError, SessionLost
 from mlgym.registration import NONDETERMINISTIC, TASKS, env_id, register
 from mlgym.replies import Reply, Snapshot
@@ -65,7 +65,7 @@ class MlgymEnv(gymnasium.Env[str, str]):
             raise ValueError(f"render_mode {render_mode!r}: want one of {self.metadata['render_modes']}, or None")
         self.render_mode = render_mode
         self.metadata = dict(self.metadata)
-        self._episode = {"variant": variant, "mode": mode, "reward": reward, "max_steps": max_steps}
+        self._episode: dict[str, Any] = {"variant": variant, "mode": mode, "reward": reward, "max_steps": max_steps}
         self.task = task
         self.observation_space = self._texts = episodes.observation_space()
         self.action_space = self._commands = episodes.action_space()
@@ -132,22 +132,9 @@ class MlgymEnv(gymnasium.Env[str, str]):
         They are to be closed by the caller.
         """
         saved = self.snapshot()
-        children: list[MlgymEnv] = []
+        children = [self._like_this() for _ in range(n)]
         try:
-            for _ in range(n):
-                child = MlgymEnv(
-                    self.task,
-                    variant=self._episode_text("variant"),
-                    mode=self._episode_text("mode"),
-                    reward=self._episode_text("reward"),
-                    max_steps=self._max_steps(),
-                    url=self._client.url,
-                    token=self._client.token,
-                    render_mode=self.render_mode,
-                )
-                children.append(child)
-                child.spec = self.spec
-                child.restore(saved)
+            restore_all([lambda child=child: child.restore(saved) for child in children])
         except BaseException:
             for child in children:
                 child.close()
@@ -156,13 +143,12 @@ class MlgymEnv(gymnasium.Env[str, str]):
             self._delete(saved)
         return children
 
-    def _episode_text(self, key: str) -> str | None:
-        value = self._episode[key]
-        return value if isinstance(value, str) else None
-
-    def _max_steps(self) -> int | None:
-        value = self._episode["max_steps"]
-        return value if isinstance(value, int) else None
+    def _like_this(self) -> "MlgymEnv":
+        made = MlgymEnv(
+            self.task, **self._episode, url=self._client.url, token=self._client.token, render_mode=self.render_mode
+        )
+        made.spec = self.spec
+        return made
 
     def _delete(self, saved: Snapshot) -> None:
         with contextlib.suppress(ServerError, ConnectionLost):  # it is freed by itself, later

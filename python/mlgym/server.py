@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import secrets
+import shlex
 import shutil
 import socket
 import subprocess
@@ -73,7 +74,9 @@ class LocalServer:
     """A server as a child of this process, on a free port of the loopback device.
 
     Args:
-        arguments: further ones of `mlgym serve`, such as `["--max-sessions", "64"]`.
+        arguments: further ones of `mlgym serve`, such as `["--runs", "runs/trained"]`. They come
+            after those of the variable MLGYM_SERVE, which are for servers that are
+            started without a word.
 
     It ends with this process, also where that is killed, and takes a token that
     only this process and its children know. Most programs need none of this: a
@@ -88,7 +91,9 @@ class LocalServer:
         self._owner = os.getpid()
         self._stopped = False
         self.token = secrets.token_hex(16)
-        command = [str(find_binary()), "serve", "--addr", "127.0.0.1:0", "--with-parent", "--json", *arguments]
+        command = [str(find_binary()), "serve", "--addr", "127.0.0.1:0", "--with-parent", "--json"]
+        # Whoever uses a server of their own knows how much of it they want.
+        command += ["--max-sessions", "1024", *shlex.split(os.environ.get("MLGYM_SERVE", "")), *arguments]
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the server)
         try:
             self._child = subprocess.Popen(

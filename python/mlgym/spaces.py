@@ -4,14 +4,20 @@ Gymnasium's own Text space wants its characters listed, and by default has lette
 and digits only: an observation with a line break or an umlaut would lie outside,
 and `check_env` refuses it. Listing all of Unicode would cost each copy of the space
 200 MB. This space is a Text whose characters are counted instead.
+
+An AsyncVectorEnv hands observations from its workers through shared memory. For
+Gymnasium's Text it reads that memory once, before there is anything in it, and so
+returns the same empty texts for ever; what is registered below reads it each time.
 """
 
+import multiprocessing
 from collections.abc import Iterator, Sequence, Set
 from functools import cache
-from typing import Any, cast
+from typing import Any, Self, SupportsIndex, cast, overload
 
 import numpy as np
 from gymnasium import Space, spaces
+from gymnasium.vector.utils import create_shared_memory, read_from_shared_memory, write_to_shared_memory
 from numpy.typing import NDArray
 
 _SURROGATES = range(0xD800, 0xE000)
@@ -139,3 +145,69 @@ def _encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+class SharedTexts(tuple[str, ...]):
+    """Texts in memory that other processes write: a tuple that is read anew each time.
+
+    A copy is an ordinary tuple of the texts as they are then.
+    """
+
+    _rows: NDArray[np.int32]
+
+    def __new__(cls, rows: NDArray[np.int32]) -> Self:
+        """Makes a view of rows, each of a length and as many characters."""
+        made = super().__new__(cls, [""] * len(rows))
+        made._rows = rows
+        return made
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> str | tuple[str, ...]:
+        return tuple(iter(self))[index]
+
+    def __iter__(self) -> Iterator[str]:
+        return (row[1 : 1 + int(row[0])].tobytes().decode("utf-32-le") for row in self._rows)
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(iter(self)) == other
+
+    def __hash__(self) -> int:
+        return hash(tuple(iter(self)))
+
+    def __repr__(self) -> str:
+        return repr(tuple(iter(self)))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> tuple[str, ...]:
+        return tuple(iter(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (tuple, (list(iter(self)),))
+
+
+def _rows(space: UnicodeText, memory: Any, n: int) -> NDArray[np.int32]:
+    return np.frombuffer(memory.get_obj(), dtype=np.int32).reshape((n, 1 + space.max_length))
+
+
+def _create(space: UnicodeText, n: int = 1, ctx: Any = multiprocessing) -> Any:
+    return ctx.Array(np.dtype(np.int32).char, n * (1 + space.max_length))
+
+
+def _read(space: UnicodeText, shared_memory: Any, n: int = 1) -> SharedTexts:
+    return SharedTexts(_rows(space, shared_memory, n))
+
+
+def _write(space: UnicodeText, index: int, value: str, shared_memory: Any) -> None:
+    row = np.frombuffer(shared_memory.get_obj(), dtype=np.int32)[index * (1 + space.max_length) :]
+    codes = np.frombuffer(value.encode("utf-32-le"), dtype="<i4")
+    row[1 : 1 + len(codes)] = codes
+    row[0] = len(codes)
+
+
+create_shared_memory.register(UnicodeText, _create)
+read_from_shared_memory.register(UnicodeText, _read)
+write_to_shared_memory.register(UnicodeText, _write)
