@@ -76,6 +76,7 @@ dataset:                  sandbox python internal/atomicfile internal/cachedir i
 grader:                   gym sandbox task dataset layer python internal/*
 gym/gymtest:              gym
 taskenv:                  gym sandbox task tool grader
+pool:                     gym sandbox taskenv
 taskcheck:                gym sandbox task dataset grader taskenv internal/strictyaml
 taskimport:               sandbox task internal/atomicfile internal/nearest internal/strictyaml
 scaffold:                 gym model tool internal/nearest internal/strictyaml
@@ -111,7 +112,17 @@ export:                   agent gym internal/nearest model runstore trajectory
 episode:                  . agent agent/* grader gym internal/nearest internal/redact model model/* rollout runstore sandbox scaffold task taskenv tool trajectory
 experiment:               . episode experiment/budget gym internal/atomicfile internal/flock internal/nearest internal/redact internal/strictyaml machine model model/* rollout runstore sandbox slurm task taskenv trajectory
 experiment/metrics:       experiment
-internal/cli:             . audit dataset environments episode experiment experiment/metrics export grader gym internal/* internal/*/* layer machine model model/* report rollout runstore sandbox scaffold scaffolds slurm stats task taskcheck taskimport taskenv tool trajectory trajectory/*
+
+# Many clients: a protocol knows sessions, and no other protocol; what sessions are made of knows no protocol.
+server/session:           gym
+server/supply:            . agent grader gym internal/nearest internal/redact pool rollout runstore sandbox server/session task taskenv trajectory
+server/httpsession:       gym server/session
+server/openenv:           gym internal/nearest server/httpsession server/session tool
+server/nemogym:           gym server/httpsession server/session tool
+server/mcp:               gym server/session tool
+server:                   server/*
+
+internal/cli:             . audit dataset environments episode experiment experiment/metrics export grader gym internal/* internal/*/* layer machine model model/* pool report rollout runstore sandbox scaffold scaffolds search server server/* slurm stats task taskcheck taskimport taskenv tool trajectory trajectory/*
 cmd/mlgym:                internal/cli
 `
 

@@ -1,0 +1,454 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"mlgym/gym"
+)
+
+// The words by which a client that was told to wait goes on. They mean this only
+// while a command runs; otherwise they are shell text like any other.
+const (
+	WordWait      = "wait"
+	WordInterrupt = "interrupt"
+)
+
+// Session is one client's place: an environment and the episode in it. Its methods
+// may be called concurrently; what cannot be served at the same time is refused.
+type Session struct {
+	id     string
+	client string
+	table  *Table
+	life   context.Context //nolint:containedctx // ends with the session
+	end    context.CancelCauseFunc
+
+	turn chan struct{} // holds a token while a request is served
+
+	mu       sync.Mutex // guards what follows
+	made     Made
+	request  Request
+	state    State
+	patience time.Duration
+	running  *action
+	first    *Reply
+	last     *Reply
+	// requestID is that of the step served last.
+	requestID string
+	closed    bool
+	held      bool // by a connection
+	streamed  bool // it began with a connection, so that it is missed when that ends
+	used      time.Time
+
+	closing sync.WaitGroup // environments of earlier episodes
+}
+
+// action is one that is executed.
+type action struct {
+	done       chan struct{}
+	transition gym.Transition
+	err        error
+}
+
+// ID names the session. It cannot be guessed, and whoever knows it may act on it.
+func (s *Session) ID() string { return s.id }
+
+// State returns where the session stands.
+func (s *Session) State() State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state := s.state
+	state.SessionID = s.id
+	state.Running = s.running != nil
+	return state
+}
+
+// Last returns the last reply again, for a client that may have missed it; false
+// where there is none.
+func (s *Session) Last() (Reply, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == nil {
+		return Reply{}, false
+	}
+	return *s.last, true
+}
+
+// First returns the reply to the reset again; false where there is no episode.
+func (s *Session) First() (Reply, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.first == nil {
+		return Reply{}, false
+	}
+	return *s.first, true
+}
+
+// take makes the caller the one that is served.
+func (s *Session) take() (release func(), err error) {
+	select {
+	case s.turn <- struct{}{}:
+	default:
+		return nil, ErrBusy
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		<-s.turn
+		return nil, ErrClosed
+	}
+	s.used = s.table.now()
+	return func() {
+		s.mu.Lock()
+		s.used = s.table.now()
+		s.mu.Unlock()
+		<-s.turn
+	}, nil
+}
+
+// Reset ends the episode under way, and begins another one.
+func (s *Session) Reset(ctx context.Context, r Request) (Reply, error) {
+	release, err := s.take()
+	if err != nil {
+		return Reply{}, err
+	}
+	defer release()
+	var saved *saved
+	if r.Snapshot != "" {
+		if saved, err = s.table.snapshots.find(r.Snapshot); err != nil {
+			return Reply{}, err
+		}
+		defer saved.release()
+		r = saved.asked(r)
+	}
+	if r.Seed == nil {
+		r.Seed = new(rand.Uint64() >> 12) //nolint:gosec // not a secret; 52 bits survive every JSON reader
+	}
+	if r.EpisodeID == "" {
+		r.EpisodeID = newID()
+	}
+	made, err := s.table.opts.Make(ctx, r)
+	if err != nil {
+		return Reply{}, err
+	}
+	s.retire(ErrClosed)
+	// The client's going away ends a reset: there is nothing to lose yet.
+	ctx, stop := s.within(ctx)
+	defer stop()
+	var obs gym.Observation
+	total := 0.0
+	if saved != nil {
+		obs, err = saved.restore(ctx, made.Env, *r.Seed)
+		total = saved.total
+	} else {
+		obs, err = made.Env.Reset(ctx, gym.ResetOptions{Seed: *r.Seed})
+	}
+	if err != nil {
+		if s.life.Err() != nil {
+			err = ErrClosed
+		}
+		return Reply{}, errors.Join(err, made.Env.Close())
+	}
+	patience := s.table.opts.Patience
+	if r.Patience != nil {
+		patience = *r.Patience
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		s.closing.Go(func() { _ = made.Env.Close() })
+		return Reply{}, ErrClosed
+	}
+	s.made, s.request, s.patience = made, r, patience
+	s.state = State{
+		EpisodeID: r.EpisodeID, Task: made.Task, Variant: made.Variant, Mode: made.Mode, Reward: made.Reward,
+		Seed: *r.Seed, Low: made.Low, High: made.High, MaxSteps: made.MaxSteps, TotalReward: total,
+	}
+	reply := Reply{SessionID: s.id, EpisodeID: r.EpisodeID, Task: made.Task, Observation: obs}
+	s.first, s.last = &reply, &reply
+	return reply, nil
+}
+
+// retire closes the environment of the episode so far, beside what follows.
+func (s *Session) retire(cause error) {
+	s.mu.Lock()
+	env, running := s.made.Env, s.running
+	s.made, s.running, s.first, s.last, s.requestID = Made{}, nil, nil, nil, ""
+	s.state = State{}
+	s.mu.Unlock()
+	if env == nil {
+		return
+	}
+	s.closing.Go(func() {
+		if err := env.Close(); err != nil {
+			s.table.log().Warn("close an environment", "session", s.id, "because", cause, "error", err)
+		}
+		if running != nil {
+			<-running.done
+		}
+	})
+}
+
+// within bounds a context by the life of the session.
+func (s *Session) within(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.life, func() { cancel(ErrClosed) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+// StepOptions are about a single step.
+type StepOptions struct {
+	// Patience takes the place of the episode's, where it is not nil.
+	Patience *time.Duration
+	// RequestID names the request: the same one again, with nothing in between, is
+	// answered as the first time and runs nothing. "" means that each is its own.
+	RequestID string
+}
+
+// Step runs an action, or goes on with one that runs. The error is never the
+// agent's: it is one of this package's, or that of ctx, whose end leaves the action
+// running.
+func (s *Session) Step(ctx context.Context, a gym.Action, o StepOptions) (Reply, error) {
+	release, err := s.take()
+	if err != nil {
+		return Reply{}, err
+	}
+	defer release()
+	if reply, again := s.repeated(o.RequestID, &a); again {
+		return reply, nil
+	}
+	run, told, err := s.proceed(a)
+	if err != nil {
+		return Reply{}, err
+	}
+	if told != "" {
+		return s.stillRunning(told), nil
+	}
+	s.mu.Lock()
+	patience := s.patience
+	s.mu.Unlock()
+	if o.Patience != nil {
+		patience = *o.Patience
+	}
+	var enough <-chan time.Time
+	if patience > 0 {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		enough = timer.C
+	}
+	select {
+	case <-run.done:
+		return s.settle(run)
+	default:
+	}
+	select {
+	case <-run.done:
+		return s.settle(run)
+	case <-enough:
+		return s.stillRunning(fmt.Sprintf(
+			"The command is still running after %s. What it printed comes when it ends. Send %q to wait for it, %q to stop it.\n",
+			patience, WordWait, WordInterrupt)), nil
+	case <-ctx.Done():
+		return Reply{}, context.Cause(ctx)
+	}
+}
+
+// repeated looks whether a request came before. Where its action still runs, a
+// becomes one that waits for it.
+func (s *Session) repeated(id string, a *gym.Action) (Reply, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if id == "" || id != s.requestID {
+		s.requestID = id
+		return Reply{}, false
+	}
+	if s.running != nil {
+		*a = gym.Action{}
+		return Reply{}, false
+	}
+	if s.last == nil || s.last.Reward == nil {
+		return Reply{}, false
+	}
+	return *s.last, true
+}
+
+// Count adds a step that the environment did not see, such as a question for the
+// list of tools.
+func (s *Session) Count() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.made.Env != nil {
+		s.state.Steps++
+	}
+}
+
+// proceed starts an action, or finds the one that runs. told is what to answer
+// where neither is right.
+func (s *Session) proceed(a gym.Action) (run *action, told string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return nil, "", ErrClosed
+	case s.made.Env == nil:
+		return nil, "", ErrNotReset
+	case s.state.Done:
+		return nil, "", ErrDone
+	case s.running == nil:
+		run := &action{done: make(chan struct{})}
+		s.running = run
+		go s.execute(run, s.made.Env, a)
+		return run, "", nil
+	}
+	switch word := strings.TrimSpace(a.Command); {
+	case a.IsZero() || word == WordWait:
+		return s.running, "", nil
+	case word == WordInterrupt:
+		if env, ok := s.made.Env.(gym.Interrupter); ok {
+			env.Interrupt()
+			return s.running, "", nil
+		}
+		return nil, "This environment's commands cannot be interrupted: wait for the one that runs.\n", nil
+	default:
+		return nil, fmt.Sprintf("A command is still running, and this one was not run. Send %q to wait for it, %q to stop it.\n", WordWait, WordInterrupt), nil
+	}
+}
+
+// execute runs an action on the session's own time.
+func (s *Session) execute(run *action, env gym.Env, a gym.Action) {
+	defer close(run.done)
+	run.transition, run.err = env.Step(s.life, a)
+}
+
+func (s *Session) stillRunning(text string) Reply {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.Steps++
+	reply := Reply{
+		SessionID: s.id, EpisodeID: s.state.EpisodeID, Task: s.state.Task, Running: true, Reward: new(float64),
+		Observation: gym.Observation{Text: text, StepsLeft: -1},
+	}
+	if s.last != nil {
+		before := s.last.Observation
+		reply.Observation.Step, reply.Observation.StepsLeft = before.Step, before.StepsLeft
+		reply.Observation.WorkingDir, reply.Observation.OpenFile = before.WorkingDir, before.OpenFile
+	}
+	s.last = &reply
+	return reply
+}
+
+// settle takes the result of an action.
+func (s *Session) settle(run *action) (Reply, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.running != run {
+		return Reply{}, ErrClosed
+	}
+	s.running = nil
+	s.state.Steps++
+	reply := Reply{SessionID: s.id, EpisodeID: s.state.EpisodeID, Task: s.state.Task}
+	t := run.transition
+	if run.err != nil {
+		t = fault(run.err)
+		if s.last != nil {
+			t.Observation.Step, t.Observation.StepsLeft = s.last.Observation.Step+1, s.last.Observation.StepsLeft
+		}
+		s.table.log().Warn("an episode ended by a fault", "session", s.id, "task", s.state.Task, "error", run.err)
+	}
+	reply.Observation, reply.Reward, reply.Info = t.Observation, &t.Reward, t.Info
+	reply.Terminated, reply.Truncated, reply.Mask = t.Terminated, t.Truncated, t.Info.Fault != ""
+	s.state.TotalReward += t.Reward
+	s.state.Done = t.Done()
+	s.last = &reply
+	if s.state.Done {
+		s.free()
+	}
+	return reply, nil
+}
+
+// free gives up the sandbox of an episode that is over. The caller holds mu.
+func (s *Session) free() {
+	env := s.made.Env
+	s.closing.Go(func() {
+		if err := env.Close(); err != nil {
+			s.table.log().Warn("close an environment", "session", s.id, "error", err)
+		}
+	})
+}
+
+// fault is the transition of an episode that the infrastructure ended.
+func fault(err error) gym.Transition {
+	return gym.Transition{
+		Observation: gym.Observation{Text: "The environment failed; this is no fault of yours. The episode is over.\n"},
+		Truncated:   true,
+		Info:        gym.Info{Fault: err.Error(), ExitStatus: gym.ExitStatus{Outcome: gym.UnknownError}},
+	}
+}
+
+// Snapshot saves the state of the episode between two steps. An error that wraps
+// [gym.ErrNoSnapshot] says why this state cannot be saved; the episode goes on.
+func (s *Session) Snapshot(ctx context.Context) (Snapshot, error) {
+	release, err := s.take()
+	if err != nil {
+		return Snapshot{}, err
+	}
+	defer release()
+	s.mu.Lock()
+	env, running, state, request, last := s.made.Env, s.running, s.state, s.request, s.last
+	s.mu.Unlock()
+	switch {
+	case env == nil:
+		return Snapshot{}, ErrNotReset
+	case running != nil:
+		return Snapshot{}, ErrRunning
+	case state.Done:
+		return Snapshot{}, ErrDone
+	}
+	snapshotter, ok := env.(gym.Snapshotter)
+	if !ok {
+		return Snapshot{}, fmt.Errorf("%w: this environment cannot be saved", gym.ErrNoSnapshot)
+	}
+	request.Task, request.Variant, request.Mode, request.Reward, request.MaxSteps = state.Task, state.Variant, state.Mode, state.Reward, state.MaxSteps
+	return s.table.snapshots.save(request, last.Observation.Step, state.TotalReward, func(w io.Writer) error {
+		return snapshotter.Snapshot(ctx, w)
+	})
+}
+
+// Interrupt stops the command that runs, if there is one.
+func (s *Session) Interrupt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if env, ok := s.made.Env.(gym.Interrupter); ok && s.running != nil {
+		env.Interrupt()
+	}
+}
+
+// Close ends the session and everything in it.
+func (s *Session) Close() { s.table.close(s, ErrClosed) }
+
+// Ended is closed when the session has ended.
+func (s *Session) Ended() <-chan struct{} { return s.life.Done() }
+
+// Why says why the session ended, nil while it lives.
+func (s *Session) Why() error {
+	if s.life.Err() == nil {
+		return nil
+	}
+	return context.Cause(s.life)
+}
+
+// shut frees what the session holds. It returns when all of it is gone.
+func (s *Session) shut(cause error) {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.end(cause)
+	s.retire(cause)
+	s.closing.Wait()
+}
