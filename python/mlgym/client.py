@@ -17,6 +17,7 @@ import urllib.request
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
@@ -271,7 +272,7 @@ class Client(_Open):
         saved = self.snapshot()
         children = [Client(**self._same()) for _ in range(n)]
         try:
-            restore_all([lambda child=child: child.reset(snapshot=saved) for child in children])
+            restore_all([partial(child.reset, snapshot=saved) for child in children])
         except BaseException:
             for child in children:
                 child.close()

@@ -9,6 +9,7 @@ An observation is the text that an agent reads, an action is shell text.
 
 import contextlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -134,7 +135,7 @@ class MlgymEnv(gymnasium.Env[str, str]):
         saved = self.snapshot()
         children = [self._like_this() for _ in range(n)]
         try:
-            restore_all([lambda child=child: child.restore(saved) for child in children])
+            restore_all([partial(child.restore, saved) for child in children])
         except BaseException:
             for child in children:
                 child.close()
