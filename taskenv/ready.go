@@ -70,16 +70,21 @@ func (r *Ready) Alive() bool {
 	if r.taken {
 		return false
 	}
-	watcher, ok := r.box.(sandbox.Watcher)
-	if !ok {
-		return true
-	}
 	select {
-	case <-watcher.Done():
+	case <-r.Done():
 		return false
 	default:
 		return true
 	}
+}
+
+// Done is closed when the sandbox has died or was closed; it is nil where the
+// driver does not tell.
+func (r *Ready) Done() <-chan struct{} {
+	if watcher, ok := r.box.(sandbox.Watcher); ok {
+		return watcher.Done()
+	}
+	return nil
 }
 
 // Close ends the sandbox. It is idempotent, and without effect where an Env has
