@@ -125,7 +125,7 @@ func newOf[T Thing](opts Options) *Of[T] {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &Of[T]{opts: opts, wake: make(chan struct{}, 1), shelves: map[string]*shelf[T]{}, changed: make(chan struct{})}
-	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.ctx, p.cancel = context.WithCancel(context.Background()) //nolint:gosec // Close calls it
 	p.work.Go(p.keep)
 	return p
 }
