@@ -16,6 +16,17 @@ TASK = "battleOfSexes"
 BEST = "printf 'def row_strategy(history):\\n    return 0\\n' > strategy.py"
 
 
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide" / "train.md"
+
+
+def snippet(name: str) -> str:
+    """The block of the guide whose first line is the comment "check: NAME"."""
+    _, _, rest = GUIDE.read_text().partition(f"\n# check: {name}\n")
+    text, fence, _ = rest.partition("\n```\n")
+    assert fence, f"the guide has no block {name}"
+    return text
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """The address of a server with the small battleOfSexes, without a token."""

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-from conftest import BEST, TASK
+from conftest import BEST, TASK, snippet
 from openenv import GenericEnvClient
 from openenv.core.env_server.mcp_types import CallToolAction
 from openenv.core.mcp_client import MCPToolClient
@@ -170,3 +170,8 @@ def test_tasks_api(server):
         assert http.post("/mlgym/task", json={"split": name, "index": len(tasks)}).status_code == 400
     with GenericEnvClient(base_url=server).sync() as env:
         assert env.reset(split=name, index=index).observation["task"] == TASK
+
+
+def test_the_guide(server, capsys):
+    exec(snippet("openenv").replace("http://127.0.0.1:8000", server), {})
+    assert capsys.readouterr().out.strip().endswith("True")

@@ -2,7 +2,7 @@
 
 import pytest
 import skyrl_gym
-from conftest import BEST, TASK
+from conftest import BEST, TASK, snippet
 from mlgym.adapters.fenced import NoCommandError, find_command
 from skyrl_gym.envs.base_text_env import BaseTextEnv
 
@@ -11,7 +11,7 @@ PROMPT = [{"role": "system", "content": "You are a researcher."}]
 
 def make(server, **extras):
     if "mlgym" not in skyrl_gym.registry:
-        skyrl_gym.register(id="mlgym", entry_point="mlgym.adapters.skyrl:MlgymTextEnv")
+        exec(snippet("skyrl"), {})
     config = {"url": server, "task": TASK, "variant": "small"}
     return skyrl_gym.make("mlgym", env_config=config, extras={"seed": 5, **extras})
 
@@ -58,10 +58,28 @@ def test_the_last_turn_hands_in(server):
         env.close()
 
 
-def test_a_lost_server_masks():
-    env = make("http://127.0.0.1:9", max_turns=2)
+def test_a_lost_server_masks(monkeypatch):
+    monkeypatch.delenv("MLGYM_URL", raising=False)
+    env = make(None, max_turns=5)  # with a server of its own
+    env.init(PROMPT)
+    server = env._rollout._client._address.local
+    server._child.kill()
+    server._child.wait()
     out = env.step(fence("ls"))
-    assert out["observations"][0]["content"] == "No episode was begun."
+    assert out["done"] and out["reward"] == 0 and out["metadata"]["mask"] and out["metadata"]["fault"]
+    assert env.get_metrics()["mask"] == 1 and env._rollout.finish() is None
+    env.close()
+
+
+def test_long_commands_are_interrupted(server):
+    env = make(server, step_timeout_s=None)
+    env._rollout._timeout = 0.5
+    env.init(PROMPT)
+    out = env.step(fence("here=1; sleep 600; echo too late"))
+    assert not out["done"] and "too late" not in out["observations"][0]["content"].splitlines()
+    env._rollout._timeout = None
+    assert env.step(fence("echo here is $here"))["observations"][0]["content"].startswith("here is 1")
+    env.close()
 
 
 @pytest.mark.parametrize(

@@ -14,16 +14,14 @@ os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
 
 import pytest
 import torch
-from conftest import BEST, TASK
+from conftest import BEST, TASK, snippet
 from mlgym.adapters.trl import MlgymEnvironment, environment_factory
 from mlgym.errors import ServerError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, set_seed
 from transformers.utils import get_json_schema
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig
 from trl.chat_template_utils import qwen3_chat_template
-
-from datasets import Dataset
 
 
 def tool_call(name, **arguments):
@@ -56,42 +54,37 @@ def tiny_model(words):
     return Qwen3ForCausalLM(config)
 
 
-def test_grpo_updates(server, tmp_path):
+def test_grpo_updates(server, tmp_path, monkeypatch):
     set_seed(1)
     words = tokenizer()
     model = tiny_model(words)
     before = {name: value.clone() for name, value in model.named_parameters()}
     may = {*words.convert_tokens_to_ids(CALLS), words.eos_token_id}
-    rows = [{"prompt": [{"role": "user", "content": "Improve the strategy."}], "task": TASK, "seed": s} for s in (1, 2)]
-    trainer = GRPOTrainer(
-        model=model,
-        processing_class=words,
-        train_dataset=Dataset.from_list(rows),
-        environment_factory=environment_factory(url=server, variant="small", statement=False, finish_together=True),
-        args=GRPOConfig(
-            output_dir=str(tmp_path),
-            max_steps=2,
-            num_generations=4,
-            per_device_train_batch_size=4,
-            max_completion_length=1024,
-            max_tool_calling_iterations=3,
-            generation_kwargs={"suppress_tokens": [i for i in range(len(words)) if i not in may]},
-            learning_rate=1e-2,
-            logging_steps=1,
-            report_to=[],
-            save_strategy="no",
-            use_cpu=True,
-            bf16=False,
-            seed=1,
-        ),
+    arguments = GRPOConfig(
+        output_dir=str(tmp_path),
+        max_steps=2,
+        num_generations=4,
+        per_device_train_batch_size=4,
+        max_completion_length=1024,
+        max_tool_calling_iterations=3,
+        generation_kwargs={"suppress_tokens": [i for i in range(len(words)) if i not in may]},
+        learning_rate=1e-2,
+        logging_steps=1,
+        report_to=[],
+        save_strategy="no",
+        use_cpu=True,
+        bf16=False,
+        seed=1,
     )
+    monkeypatch.setenv("MLGYM_URL", server)
+    names = {"model": model, "tokenizer": words, "arguments": arguments}
+    exec(snippet("trl"), names)
+    trainer = names["trainer"]
     pool = trainer._environment_pool[None]
-    assert len(pool) == 1 and isinstance(pool[0], MlgymEnvironment)
-    trainer.train()
-
     logs = [entry for entry in trainer.state.log_history if "reward" in entry]
     assert len(logs) == 2
     assert len(pool) == 4  # pooled, not made anew for the second batch
+    assert isinstance(pool[0], MlgymEnvironment)
     for entry in logs:
         assert math.isfinite(entry["loss"]) and math.isfinite(entry["reward"])
         assert entry["tools/call_frequency"] > 0 and entry["tools/failure_frequency"] == 0

@@ -28,26 +28,29 @@ class Model(BaseHTTPRequestHandler):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.seen.append(request["messages"])
         said = sum(message["role"] == "assistant" for message in request["messages"])
-        answer = {
-            "id": "chatcmpl-1",
-            "object": "chat.completion",
-            "created": 0,
-            "model": request["model"],
-            "choices": [
-                {
-                    "index": 0,
-                    "message": {"role": "assistant", "content": self.server.answers[said]},
-                    "finish_reason": "stop",
-                }
-            ],
-            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
-        }
-        body = json.dumps(answer).encode()
+        text = self.server.answers[said]
+        answer = {"id": "chatcmpl-1", "created": 0, "model": request["model"]}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        if request.get("stream"):
+            answer["object"] = "chat.completion.chunk"
+            choices = [
+                {"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": None},
+                {"index": 0, "delta": {}, "finish_reason": "stop"},
+            ]
+            events = [{**answer, "choices": [choice]} for choice in choices]
+            events.append({**answer, "choices": [], "usage": usage})
+            body = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+            kind = "text/event-stream"
+        else:
+            message = {"role": "assistant", "content": text}
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            body = json.dumps({**answer, "object": "chat.completion", "choices": [choice], "usage": usage})
+            kind = "application/json"
         self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body.encode())))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body.encode())
 
     def log_message(self, *_):
         pass
@@ -103,5 +106,5 @@ def test_the_example(server, model, tmp_path, monkeypatch):
     first = json.loads(model.seen[0][-1]["content"])
     assert first["action_schema"]["required"] == ["command"]
     assert "strategy.py" in first["observation"]["text"]
-    numbers = [r["value"] if isinstance(r, dict) else r for r in rewards]
-    assert numbers[0] == numbers[1] > 0  # one state, one seed
+    scores = [reward["score"] for reward in rewards]
+    assert scores[0] == scores[1] > 0  # one state, one seed

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import BEST, TASK
+from conftest import BEST, snippet
 from mlgym.adapters.verl import MlgymBashTool
 from mlgym.adapters.verl_loop import MlgymAgentLoop
 from omegaconf import OmegaConf
@@ -30,13 +30,7 @@ CHATML = (
 
 def tools(server, folder: Path) -> list[MlgymBashTool]:
     config = folder / "tools.yaml"
-    config.write_text(
-        f"""
-tools:
-  - class_name: mlgym.adapters.verl.MlgymBashTool
-    config: {{type: native, url: "{server}", task: {TASK}, variant: small}}
-"""
-    )
+    config.write_text(snippet("verl").replace("http://127.0.0.1:8000", server))
     made = initialize_tools_from_config(str(config))
     assert made[0].name == "bash" and made[0].tool_schema.function.parameters.required == ["command"]
     return made

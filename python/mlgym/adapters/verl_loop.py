@@ -18,7 +18,9 @@ from verl.experimental.agent_loop.tool_agent_loop import AgentData, AgentState, 
 
 from mlgym.adapters.verl import MlgymBashTool
 
-_trajectory: contextvars.ContextVar[str] = contextvars.ContextVar("mlgym_trajectory", default="")
+# The data of the trajectory that runs, which is held here until it was scored: with
+# it, its episode goes.
+_trajectory: contextvars.ContextVar[AgentData | None] = contextvars.ContextVar("mlgym_trajectory", default=None)
 
 
 class MlgymAgentLoop(ToolAgentLoop):  # type: ignore[misc]
@@ -32,20 +34,25 @@ class MlgymAgentLoop(ToolAgentLoop):  # type: ignore[misc]
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> AgentLoopOutput:
         """Runs one trajectory."""
-        token = _trajectory.set("")
+        token = _trajectory.set(None)
         try:
             output = await super().run(sampling_params, **kwargs)
-            name = _trajectory.get()
+            facts = await self._score(_trajectory.get())
         finally:
             _trajectory.reset(token)
-        facts = None
-        for tool in self.tools.values():
-            if isinstance(tool, MlgymBashTool):
-                facts = facts or await tool.finish(name)
         output.reward_score = 0.0 if facts is None or facts["mask"] else float(facts["reward"])
         output.extra_fields["mlgym"] = facts or {}
         return output
 
+    async def _score(self, trajectory: AgentData | None) -> dict[str, Any] | None:
+        if trajectory is None:
+            return None
+        for tool in self.tools.values():
+            facts = await tool.finish(str(trajectory.request_id)) if isinstance(tool, MlgymBashTool) else None
+            if facts is not None:
+                return facts
+        return None
+
     async def _handle_pending_state(self, agent_data: AgentData, sampling_params: dict[str, Any]) -> AgentState:
-        _trajectory.set(str(agent_data.request_id))
+        _trajectory.set(agent_data)
         return await super()._handle_pending_state(agent_data, sampling_params)
