@@ -63,6 +63,10 @@ type atifMetrics struct {
 	CompletionTokens int64    `json:"completion_tokens"`
 	CachedTokens     int64    `json:"cached_tokens"`
 	CostUSD          *float64 `json:"cost_usd,omitempty"`
+
+	PromptIDs     []int     `json:"prompt_token_ids,omitempty"`
+	CompletionIDs []int     `json:"completion_token_ids,omitempty"`
+	LogProbs      []float64 `json:"logprobs,omitempty"`
 }
 
 type atifFinal struct {
@@ -89,6 +93,7 @@ func (w *writer) atif(c *Chosen) error {
 		t.Steps = append(t.Steps, s)
 	}
 	opened := false
+	whole, allTokens := false, true // of the pending step, of all
 	open := func(list []model.Message, at time.Time) {
 		opened = true
 		for _, m := range list {
@@ -109,7 +114,7 @@ func (w *writer) atif(c *Chosen) error {
 		case e.Reset != nil:
 			reset = e
 		case e.Turn != nil:
-			pending = nil
+			pending, whole = nil, false
 			totals.AddExchanges(e.Turn.Turn.Exchanges)
 			s := atifStep{Source: "agent", Timestamp: stamp(e.At), Message: e.Turn.Turn.Thought}
 			for _, x := range e.Turn.Turn.Exchanges {
@@ -117,7 +122,7 @@ func (w *writer) atif(c *Chosen) error {
 				if err != nil {
 					return err
 				}
-				if !opened {
+				if !opened && len(got.prompt) > 0 {
 					open(got.prompt, e.At)
 				}
 				if !got.accepted {
@@ -125,12 +130,15 @@ func (w *writer) atif(c *Chosen) error {
 				}
 				r := got.response
 				s.Message, s.ReasoningContent, s.ModelName = r.Message.Text, r.Message.Reasoning, r.Model
-				s.Metrics = &atifMetrics{r.Usage.InputTokens, r.Usage.OutputTokens, r.Usage.CachedTokens, r.CostUSD}
+				s.Metrics = &atifMetrics{PromptTokens: r.Usage.InputTokens, CompletionTokens: r.Usage.OutputTokens, CachedTokens: r.Usage.CachedTokens, CostUSD: r.CostUSD}
+				tokens := tokensOf(r)
+				s.Metrics.PromptIDs, s.Metrics.CompletionIDs, s.Metrics.LogProbs = tokens.PromptIDs, tokens.CompletionIDs, tokens.LogProbs
+				whole = r.Tokens.Complete()
 			}
 			if e.Turn.Turn.Stop != "" {
 				return nil
 			}
-			if !opened && reset != nil {
+			if !opened && reset != nil && reset.Reset.Observation.Text != "" {
 				open([]model.Message{{Role: model.User, Text: reset.Reset.Observation.Text}}, reset.At)
 			}
 			s.ToolCalls = []atifCall{call(e.Turn.Step, e.Turn.Turn.Action)}
@@ -143,6 +151,7 @@ func (w *writer) atif(c *Chosen) error {
 				"evaluations": tr.Info.Evaluations,
 			}}
 			totals.AddStep(tr)
+			allTokens = allTokens && whole
 			add(*pending)
 			pending = nil
 		}
@@ -153,6 +162,9 @@ func (w *writer) atif(c *Chosen) error {
 	}
 	if len(t.Steps) == 0 {
 		return errNoTurns
+	}
+	if w.requireTokens && !allTokens {
+		return errNoTokens
 	}
 	t.FinalMetrics = atifFinal{totals.TokensIn, totals.TokensOut, totals.TokensCached, totals.CostUSD, len(t.Steps)}
 	return w.line(t)

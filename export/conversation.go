@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -13,20 +14,20 @@ import (
 
 // Message is one of OpenAI's chat format.
 type Message struct {
-	Role       string     `json:"role"`
-	Content    string     `json:"content"`
-	Reasoning  string     `json:"reasoning_content,omitempty"`
-	ToolCalls  []toolCall `json:"tool_calls,omitempty"`
-	ToolCallID string     `json:"tool_call_id,omitempty"`
+	Role       string     `json:"role" parquet:"role"`
+	Content    string     `json:"content" parquet:"content"`
+	Reasoning  string     `json:"reasoning_content,omitempty" parquet:"reasoning_content,optional"`
+	ToolCalls  []toolCall `json:"tool_calls,omitempty" parquet:"tool_calls,optional,list"`
+	ToolCallID string     `json:"tool_call_id,omitempty" parquet:"tool_call_id,optional"`
 }
 
 type toolCall struct {
-	ID       string `json:"id"`
-	Type     string `json:"type"`
+	ID       string `json:"id" parquet:"id"`
+	Type     string `json:"type" parquet:"type"`
 	Function struct {
-		Name      string `json:"name"`
-		Arguments string `json:"arguments"`
-	} `json:"function"`
+		Name      string `json:"name" parquet:"name"`
+		Arguments string `json:"arguments" parquet:"arguments"`
+	} `json:"function" parquet:"function"`
 }
 
 func messageOf(m model.Message) Message {
@@ -52,19 +53,25 @@ type exchange struct {
 	prompt   []model.Message
 	response *model.Response
 	accepted bool
+	problem  string // why it is not
 }
 
 // history puts the requests of an episode together again: a record keeps of each
 // only what the one before did not have.
 type history struct{ sent []model.Message }
 
+// add returns the zero exchange for one without a request: the sum of what requests
+// cost that were not recorded, as imported runs have it.
 func (h *history) add(x agent.Exchange) (exchange, error) {
+	if x.HistoryLength == 0 {
+		return exchange{}, nil
+	}
 	kept := x.HistoryLength - len(x.Messages)
 	if kept < 0 || kept > len(h.sent) {
 		return exchange{}, fmt.Errorf("a request of %d messages, %d of them new, follows one of %d", x.HistoryLength, len(x.Messages), len(h.sent))
 	}
 	h.sent = append(h.sent[:kept:kept], x.Messages...)
-	return exchange{h.sent, x.Response, x.Response != nil && x.Problem == "" && x.Error == ""}, nil
+	return exchange{h.sent, x.Response, x.Response != nil && x.Problem == "" && x.Error == "", cmp.Or(x.Problem, x.Error)}, nil
 }
 
 // conversation is an episode as a dialogue: what opened it, and for each turn the
@@ -76,13 +83,27 @@ type conversation struct {
 
 type turn struct {
 	assistant Message
+	response  *model.Response // that holds the assistant's message; nil of an agent without a model
 	told      []Message
 }
 
-// messages is the whole dialogue. What followed the last answer is left out:
-// nobody answers it.
-func (c *conversation) messages() []Message {
-	return append(slices.Clip(c.opening), c.answers()...)
+// messages is the whole dialogue, and what is known of the tokens of each answer in
+// it. What followed the last answer is left out: nobody answers it.
+func (c *conversation) messages() ([]Message, []messageTokens) {
+	var tokens []messageTokens
+	at := len(c.opening)
+	for _, t := range c.turns {
+		if t.response != nil && t.response.Tokens != nil {
+			tokens = append(tokens, messageTokens{at, tokensOf(t.response)})
+		}
+		at += 1 + len(t.told)
+	}
+	return append(slices.Clip(c.opening), c.answers()...), tokens
+}
+
+// complete reports whether all tokens of each answer are known.
+func (c *conversation) complete() bool {
+	return !slices.ContainsFunc(c.turns, func(t turn) bool { return t.response == nil || !t.response.Tokens.Complete() })
 }
 
 func (c *conversation) answers() []Message {
@@ -121,8 +142,7 @@ func converse(dir string) (*conversation, error) {
 					told = news(got.prompt, before, len(c.turns) > 0)
 				}
 				if got.accepted {
-					pending = &turn{assistant: messageOf(got.response.Message)}
-					pending.assistant.Role = string(model.Assistant)
+					pending = &turn{assistant: answerOf(got.response), response: got.response}
 				}
 			}
 			switch {

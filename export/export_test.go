@@ -28,7 +28,10 @@ type attempt struct {
 	commands []string
 	score    *float64
 	reward   float64
-	model    bool // a model was asked
+	model    bool   // a model was asked
+	tokens   bool   // and its server told its tokens
+	sum      bool   // requests were made that were not recorded
+	tool     string // the commands are calls of it
 	minimize bool
 	cut      bool
 	fault    bool
@@ -68,16 +71,28 @@ func write(t *testing.T, root string, a attempt) string {
 	fresh := sent
 	for i, command := range a.commands {
 		turn := agent.Turn{Action: gym.Action{Command: command}, Thought: "I think."}
+		if a.tool != "" {
+			turn.Action = gym.Action{Tool: a.tool, Args: json.RawMessage(fmt.Sprintf(`{"text":%q,"n":[%d]}`, command, i))}
+		}
+		if a.sum && i == len(a.commands)-1 {
+			turn.Exchanges = []agent.Exchange{{Problem: "sum", Response: &model.Response{Usage: model.Usage{InputTokens: 100}}}}
+		}
 		if a.model {
 			usd := 0.5
 			refused := agent.Exchange{Messages: fresh, HistoryLength: len(sent), Problem: "no command", Response: &model.Response{
 				Message: model.Message{Role: model.Assistant, Text: "hm"}, Usage: model.Usage{InputTokens: 10, OutputTokens: 1}, CostUSD: &usd,
 			}}
 			again := []model.Message{{Role: model.Assistant, Text: "hm"}, {Role: model.User, Text: "Say a command."}}
+			var tokens, partly *model.TokenRecord
+			if a.tokens {
+				tokens = &model.TokenRecord{PromptIDs: []int{1, 2, 3 + i}, IDs: []int{40, 50 + i}, LogProbs: []float64{-0.5, 0}}
+				partly = &model.TokenRecord{PromptIDs: []int{1, 2}, IDs: []int{60}}
+			}
+			refused.Response.Tokens = partly
 			answer := model.Message{Role: model.Assistant, Text: "I run " + command, ToolCalls: []model.ToolCall{{ID: "c1", Name: "bash", Args: json.RawMessage(`{"command":"x"}`)}}}
 			turn.Exchanges = []agent.Exchange{refused, {
 				Messages: again, HistoryLength: len(sent) + 2,
-				Response: &model.Response{Message: answer, Usage: model.Usage{InputTokens: 20, OutputTokens: 5, CachedTokens: 4}, CostUSD: &usd, Model: "x-1"},
+				Response: &model.Response{Message: answer, Usage: model.Usage{InputTokens: 20, OutputTokens: 5, CachedTokens: 4}, CostUSD: &usd, Model: "x-1", StopReason: model.StopEnd, Tokens: tokens},
 			}}
 			fresh = []model.Message{answer, {Role: model.ToolResult, ToolCallID: "c1", Text: fmt.Sprintf("out of %s", command)}}
 			sent = append(slices.Clip(sent), fresh...)
@@ -390,5 +405,155 @@ func damage(t *testing.T, path string) {
 	}
 	if err := os.WriteFile(path, append([]byte("no event\n"), text...), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestTokens exports runs of which one has tokens: they belong to the call that they
+// were told with, and what is not known is absent.
+func TestTokens(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, attempt{name: "a", task: "one", commands: []string{"ls", "submit"}, score: new(1.0), model: true, tokens: true})
+	write(t, root, attempt{name: "b", task: "one", commands: []string{"ls"}, score: new(1.0), model: true})
+	write(t, root, attempt{name: "c", task: "one", commands: []string{"ls"}, score: new(1.0)})
+	keys := []string{"prompt_token_ids", "completion_token_ids", "per_token_logps", "loss_mask"}
+	pick := func(v any) string {
+		line, _ := v.(map[string]any)
+		var out []string
+		for _, key := range keys {
+			out = append(out, fmt.Sprint(line[key]))
+		}
+		return strings.Join(out, " ")
+	}
+	const (
+		first  = "[1 2 3] [40 50] [-0.5 0] [0 0 0 1 1]"
+		second = "[1 2 4] [40 51] [-0.5 0] [0 0 0 1 1]"
+		partly = "[1 2] [60] <nil> [0 0 1]"
+		none   = "<nil> <nil> <nil> <nil>"
+	)
+	for _, tt := range []struct {
+		format export.Format
+		want   []string // of the lines
+		left   int
+		strict []string // with RequireTokens
+		lost   int
+	}{
+		{export.OpenAIMessages, []string{partly, first, partly, second, none, none}, 1, []string{first, second}, 2},
+		{export.Turns, []string{partly, first, partly, second, none, none}, 1, []string{first, second}, 2},
+		{export.SFT, []string{first + " " + second, "", ""}, 0, []string{first + " " + second}, 2},
+		{export.ATIF, []string{"[1 2 3] [40 50] [-0.5 0] [1 2 4] [40 51] [-0.5 0]", "<nil> <nil> <nil>", ""}, 0, []string{"[1 2 3] [40 50] [-0.5 0] [1 2 4] [40 51] [-0.5 0]"}, 2},
+	} {
+		t.Run(string(tt.format), func(t *testing.T) {
+			for _, require := range []bool{false, true} {
+				want, left := tt.want, tt.left
+				if require {
+					want, left = tt.strict, tt.lost
+				}
+				got, stats := lines(t, root, export.Filter{}, export.Options{Format: tt.format, RequireTokens: require})
+				var texts []string
+				for _, line := range got {
+					switch tt.format {
+					case export.SFT:
+						var calls []string
+						messages, _ := line["messages"].([]any)
+						tokens, _ := line["tokens"].([]any)
+						for _, x := range tokens {
+							calls = append(calls, pick(x))
+							x, _ := x.(map[string]any)
+							at, _ := x["message"].(float64)
+							if m, _ := messages[int(at)].(map[string]any); m["role"] != "assistant" {
+								t.Errorf("tokens of message %v, which is %v", at, m)
+							}
+						}
+						texts = append(texts, strings.Join(calls, " "))
+					case export.ATIF:
+						var calls []string
+						steps, _ := line["steps"].([]any)
+						for _, s := range steps {
+							s, _ := s.(map[string]any)
+							if m, ok := s["metrics"].(map[string]any); ok {
+								calls = append(calls, fmt.Sprint(m["prompt_token_ids"]), fmt.Sprint(m["completion_token_ids"]), fmt.Sprint(m["logprobs"]))
+							}
+						}
+						texts = append(texts, strings.Join(calls, " "))
+					default:
+						texts = append(texts, pick(line))
+					}
+				}
+				if diff := cmp.Diff(want, texts); diff != "" {
+					t.Errorf("required: %v (-want +got)\n%s", require, diff)
+				}
+				if len(stats.Left) != left || stats.Runs != 3-left {
+					t.Errorf("required: %v: %d runs, left out %+v; want %d left out", require, stats.Runs, stats.Left, left)
+				}
+			}
+		})
+	}
+	chosen, _, err := export.Choose([]string{root}, export.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []export.Format{export.DPO, export.Transitions} {
+		if _, err := export.Write(t.Context(), full{}, chosen, export.Options{Format: format, RequireTokens: true}); err == nil || errors.Is(err, errFull) {
+			t.Errorf("tokens required of %s: %v, want a refusal", format, err)
+		}
+	}
+}
+
+// TestTurns checks that a line has the keys of a TrainingTurn and no other, a name of
+// its own, and the reward of its episode.
+func TestTurns(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, attempt{name: "a", task: "one", commands: []string{"ls", "submit"}, score: new(1.0), reward: 0.5, model: true, tokens: true})
+	got, _ := lines(t, root, export.Filter{}, export.Options{Format: export.Turns, RequireTokens: true})
+	if len(got) != 2 {
+		t.Fatalf("%d lines, want 2", len(got))
+	}
+	var ids []any
+	for _, line := range got {
+		ids = append(ids, line["node_id"])
+		var keys []string
+		for key := range line {
+			keys = append(keys, key)
+		}
+		slices.Sort(keys)
+		want := []string{"completion_token_ids", "loss_mask", "metadata", "node_id", "per_token_logps", "prompt_token_ids", "request", "response"}
+		if diff := cmp.Diff(want, keys); diff != "" {
+			t.Errorf("keys (-want +got)\n%s", diff)
+		}
+		if m, _ := line["metadata"].(map[string]any); m["reward"] != 1.25 || m["run_id"] != "a" || m["task"] != "one" || m["accepted"] != true {
+			t.Errorf("metadata %v", m)
+		}
+	}
+	if diff := cmp.Diff([]any{"a/1/1", "a/2/1"}, ids); diff != "" {
+		t.Errorf("names (-want +got)\n%s", diff)
+	}
+	request, _ := got[0]["request"].(map[string]any)
+	if want := "system: You are an agent.\nuser: Do one.\nassistant: hm\nuser: Say a command."; talk(request, "messages") != want || request["model"] != "openai/x" {
+		t.Errorf("request %v", request)
+	}
+	response, _ := got[0]["response"].(map[string]any)
+	if m, _ := response["message"].(map[string]any); m["content"] != "I run ls" || response["stop_reason"] != "end" {
+		t.Errorf("response %v", response)
+	}
+}
+
+// TestSumsAreNoRequests exports a run whose only exchange is the sum of what requests
+// cost that were not recorded.
+func TestSumsAreNoRequests(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, attempt{name: "a", task: "one", commands: []string{"ls"}, score: new(1.0), sum: true})
+	for _, format := range []export.Format{export.OpenAIMessages, export.Turns} {
+		got, stats := lines(t, root, export.Filter{}, export.Options{Format: format})
+		if len(got) != 0 || len(stats.Left) != 1 || !strings.Contains(stats.Left[0].Why, "no model was asked") {
+			t.Errorf("%s: %v, left out %+v; want nothing", format, got, stats.Left)
+		}
+	}
+	got, _ := lines(t, root, export.Filter{}, export.Options{Format: export.SFT})
+	if want := "user: Do one.\nassistant: I think.\n\nls"; talk(got[0], "messages") != want {
+		t.Errorf("got %s, want %s", talk(got[0], "messages"), want)
+	}
+	got, _ = lines(t, root, export.Filter{}, export.Options{Format: export.ATIF})
+	if steps, _ := got[0]["steps"].([]any); len(steps) != 2 {
+		t.Errorf("%d steps of ATIF, want the task and what the agent did", len(steps))
 	}
 }

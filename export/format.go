@@ -2,7 +2,7 @@ package export
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -23,10 +23,11 @@ const (
 	OpenAIMessages Format = "openai-messages"
 	Transitions    Format = "transitions"
 	ATIF           Format = "atif"
+	Turns          Format = "turns"
 )
 
 // Formats lists them.
-func Formats() []Format { return []Format{SFT, DPO, OpenAIMessages, Transitions, ATIF} }
+func Formats() []Format { return []Format{SFT, DPO, OpenAIMessages, Turns, Transitions, ATIF} }
 
 // ParseFormat reads the name of a format; the error names the nearest.
 func ParseFormat(name string) (Format, error) {
@@ -43,6 +44,12 @@ func ParseFormat(name string) (Format, error) {
 // Options say what is written.
 type Options struct {
 	Format Format
+	// Encoding is JSONL where empty.
+	Encoding Encoding
+	// RequireTokens leaves out requests without a complete [model.TokenRecord], and
+	// of formats that have a line for each run, runs in which the agent took the
+	// answer of such a request, or of none.
+	RequireTokens bool
 	// MinGap is how far the scores of a preference pair differ at least.
 	MinGap float64
 	// Pairs bounds the pairs of a group of comparable runs; 0 means no bound.
@@ -60,18 +67,18 @@ type Stats struct {
 
 // origin says in every line where it comes from.
 type origin struct {
-	RunID       string   `json:"run_id"`
-	Task        string   `json:"task"`
-	TaskVersion string   `json:"task_version,omitempty"`
-	Variant     string   `json:"variant,omitempty"`
-	Mode        string   `json:"mode,omitempty"`
-	Agent       string   `json:"agent"`
-	Model       string   `json:"model,omitempty"`
-	Seed        uint64   `json:"seed"`
-	Metric      string   `json:"metric,omitempty"`
-	Score       *float64 `json:"score"`
-	Reward      float64  `json:"reward"`
-	ExitStatus  string   `json:"exit_status"`
+	RunID       string   `json:"run_id" parquet:"run_id"`
+	Task        string   `json:"task" parquet:"task"`
+	TaskVersion string   `json:"task_version,omitempty" parquet:"task_version,optional"`
+	Variant     string   `json:"variant,omitempty" parquet:"variant,optional"`
+	Mode        string   `json:"mode,omitempty" parquet:"mode,optional"`
+	Agent       string   `json:"agent" parquet:"agent"`
+	Model       string   `json:"model,omitempty" parquet:"model,optional"`
+	Seed        uint64   `json:"seed" parquet:"seed"`
+	Metric      string   `json:"metric,omitempty" parquet:"metric,optional"`
+	Score       *float64 `json:"score" parquet:"score,optional"`
+	Reward      float64  `json:"reward" parquet:"reward"`
+	ExitStatus  string   `json:"exit_status" parquet:"exit_status"`
 }
 
 func (c *Chosen) origin() origin {
@@ -89,42 +96,75 @@ func (c *Chosen) origin() origin {
 // Write writes the chosen runs. A run whose record cannot be read is left out and
 // named in the stats; an error is one of the writer, or of ctx.
 func Write(ctx context.Context, w io.Writer, chosen []*Chosen, o Options) (Stats, error) {
-	out := &writer{enc: json.NewEncoder(w)}
-	out.enc.SetEscapeHTML(false)
+	if err := o.Check(); err != nil {
+		return Stats{}, err
+	}
+	sink, err := newSink(w, o)
+	if err != nil {
+		return Stats{}, err
+	}
+	out := &writer{sink: sink, requireTokens: o.RequireTokens}
 	if o.Format == DPO {
-		return out.stats, out.pairs(ctx, chosen, o)
+		err = out.pairs(ctx, chosen, o)
+	} else {
+		err = out.each(ctx, chosen, o)
 	}
-	one := map[Format]func(*Chosen) error{SFT: out.sft, OpenAIMessages: out.requests, Transitions: out.transitions, ATIF: out.atif}[o.Format]
-	if one == nil {
-		return out.stats, fmt.Errorf("unknown format %q", o.Format)
+	if err != nil {
+		return out.stats, err
 	}
-	for i, c := range chosen {
-		if err := ctx.Err(); err != nil {
-			return out.stats, err
-		}
-		if err := one(c); err != nil {
-			if out.failed != nil {
-				return out.stats, out.failed
-			}
-			out.stats.Left = append(out.stats.Left, LeftOut{c.Dir, err.Error()})
-			continue
-		}
-		out.stats.Runs++
-		if o.Progress != nil {
-			o.Progress(i+1, len(chosen))
-		}
+	if err := sink.close(); err != nil {
+		return out.stats, fmt.Errorf("write: %w", err)
 	}
 	return out.stats, nil
 }
 
+// Check refuses options that do not go together.
+func (o Options) Check() error {
+	if _, err := ParseFormat(string(o.Format)); err != nil {
+		return err
+	}
+	if o.Format == ATIF && o.Encoding == Parquet {
+		return ErrNoParquet
+	}
+	if o.RequireTokens && (o.Format == DPO || o.Format == Transitions) {
+		return fmt.Errorf("lines of %s hold no tokens to be required: take sft, openai-messages, turns or atif", o.Format)
+	}
+	return nil
+}
+
+// each writes the runs one after the other.
+func (w *writer) each(ctx context.Context, chosen []*Chosen, o Options) error {
+	one := map[Format]func(*Chosen) error{SFT: w.sft, OpenAIMessages: w.requests, Turns: w.turns, Transitions: w.transitions, ATIF: w.atif}[o.Format]
+	for i, c := range chosen {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		before := w.stats.Lines
+		if err := one(c); err != nil {
+			if w.failed != nil {
+				return w.failed
+			}
+			w.stats.Left = append(w.stats.Left, LeftOut{c.Dir, err.Error()})
+		}
+		if w.stats.Lines > before {
+			w.stats.Runs++
+		}
+		if o.Progress != nil {
+			o.Progress(i+1, len(chosen))
+		}
+	}
+	return nil
+}
+
 type writer struct {
-	enc    *json.Encoder
-	stats  Stats
-	failed error // of the writer itself
+	sink          sink
+	requireTokens bool
+	stats         Stats
+	failed        error // of the writer itself
 }
 
 func (w *writer) line(v any) error {
-	if err := w.enc.Encode(v); err != nil {
+	if err := w.sink.put(v); err != nil {
 		w.failed = fmt.Errorf("write: %w", err)
 		return w.failed
 	}
@@ -141,18 +181,24 @@ func (w *writer) sft(c *Chosen) error {
 	if len(talk.turns) == 0 {
 		return errNoTurns
 	}
-	return w.line(struct {
-		Messages []Message `json:"messages"`
-		Origin   origin    `json:"mlgym"`
-	}{talk.messages(), c.origin()})
+	messages, tokens := talk.messages()
+	if w.requireTokens && !talk.complete() {
+		return errNoTokens
+	}
+	return w.line(sftLine{messages, tokens, c.origin()})
 }
 
-var errNoTurns = fmt.Errorf("the agent said nothing")
+var (
+	errNoTurns  = errors.New("the agent said nothing")
+	errNoModel  = errors.New("no model was asked in this run, or its requests were not recorded")
+	errNoTokens = errors.New("its tokens are not all known (mlgym run --record-tokens keeps them, where the model's server tells them)")
+)
 
-// requests writes each request to a model as it was sent.
-func (w *writer) requests(c *Chosen) error {
+// asked calls fn for each request of a run that was answered, and says why where it
+// never did.
+func (w *writer) asked(c *Chosen, fn func(step, call int, x exchange) error) error {
 	var h history
-	made := 0
+	calls, made := map[int]int{}, 0
 	err := each(c.Dir, func(e *trajectory.Event) error {
 		if e.Turn == nil {
 			return nil
@@ -165,39 +211,63 @@ func (w *writer) requests(c *Chosen) error {
 			if got.response == nil {
 				continue
 			}
-			answer := messageOf(got.response.Message)
-			answer.Role = string(model.Assistant)
-			if err := w.line(struct {
-				Messages   []Message   `json:"messages"`
-				Completion Message     `json:"completion"`
-				Step       int         `json:"step"`
-				Accepted   bool        `json:"accepted"`
-				Usage      model.Usage `json:"usage"`
-				Origin     origin      `json:"mlgym"`
-			}{messagesOf(got.prompt), answer, e.Turn.Step, got.accepted, got.response.Usage, c.origin()}); err != nil {
+			made++
+			// A turn that was cut is taken again, so its step may have several.
+			call := calls[e.Turn.Step]
+			calls[e.Turn.Step]++
+			if w.requireTokens && !got.response.Tokens.Complete() {
+				continue
+			}
+			if err := fn(e.Turn.Step, call, got); err != nil {
 				return err
 			}
-			made++
 		}
 		return nil
 	})
 	if err == nil && made == 0 {
-		err = fmt.Errorf("no model was asked in this run")
+		err = errNoModel
 	}
 	return err
 }
 
-// transition is one line of Transitions.
-type transition struct {
-	Step            int             `json:"step"`
-	Observation     gym.Observation `json:"observation"`
-	Action          gym.Action      `json:"action"`
-	Thought         string          `json:"thought,omitempty"`
-	Reward          float64         `json:"reward"`
-	NextObservation gym.Observation `json:"next_observation"`
-	Terminated      bool            `json:"terminated"`
-	Truncated       bool            `json:"truncated"`
-	Origin          origin          `json:"mlgym"`
+// requests writes each request to a model as it was sent.
+func (w *writer) requests(c *Chosen) error {
+	return w.some(c, func(step, _ int, x exchange) error {
+		return w.line(requestLine{
+			messagesOf(x.prompt), answerOf(x.response), step, x.accepted, usage(x.response.Usage), tokensOf(x.response), c.origin(),
+		})
+	})
+}
+
+// turns writes each request to a model as a trainer takes it.
+func (w *writer) turns(c *Chosen) error {
+	return w.some(c, func(step, call int, x exchange) error {
+		r := x.response
+		return w.line(turnLine{
+			NodeID:     fmt.Sprintf("%s/%d/%d", c.Manifest.RunID, step, call),
+			callTokens: tokensOf(r),
+			Request:    turnRequest{c.Manifest.Model, messagesOf(x.prompt)},
+			Response:   turnResponse{r.Model, answerOf(r), string(r.StopReason), usage(r.Usage)},
+			Metadata:   turnMetadata{c.origin(), step, x.accepted, x.problem},
+		})
+	})
+}
+
+// some writes what fn makes of a run's requests, and says so where that is nothing.
+func (w *writer) some(c *Chosen, fn func(step, call int, x exchange) error) error {
+	before := w.stats.Lines
+	err := w.asked(c, fn)
+	if err == nil && w.stats.Lines == before {
+		return errNoTokens // nothing else leaves a request out
+	}
+	return err
+}
+
+// answerOf is what a model said, as a message.
+func answerOf(r *model.Response) Message {
+	m := messageOf(r.Message)
+	m.Role = string(model.Assistant)
+	return m
 }
 
 // transitions writes each step. What a limit led to after the last one (a final
@@ -225,7 +295,7 @@ func (w *writer) transitions(c *Chosen) error {
 				return err
 			}
 			t := e.Step.Transition
-			last = &transition{e.Step.Step, obs, e.Step.Action, thought, t.Reward, t.Observation, t.Terminated, t.Truncated, c.origin()}
+			last = &transition{e.Step.Step, observation(obs), action(e.Step.Action), thought, t.Reward, observation(t.Observation), t.Terminated, t.Truncated, c.origin()}
 			obs = t.Observation
 		case e.End != nil && e.End.Transition != nil && last != nil:
 			last.Reward += e.End.Transition.Reward
@@ -299,11 +369,5 @@ func (w *writer) pair(better, worse *Chosen) error {
 	if !slices.EqualFunc(a.opening, b.opening, func(x, y Message) bool { return x.Role == y.Role && x.Content == y.Content }) {
 		return fmt.Errorf("it opens otherwise than %s: another scaffold, or another text of the task", worse.Dir)
 	}
-	return w.line(struct {
-		Prompt   []Message `json:"prompt"`
-		Chosen   []Message `json:"chosen"`
-		Rejected []Message `json:"rejected"`
-		Better   origin    `json:"mlgym_chosen"`
-		Worse    origin    `json:"mlgym_rejected"`
-	}{a.opening, a.answers(), b.answers(), better.origin(), worse.origin()})
+	return w.line(pairLine{a.opening, a.answers(), b.answers(), better.origin(), worse.origin()})
 }

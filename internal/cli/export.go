@@ -19,11 +19,13 @@ import (
 // exportOptions are the flags of export.
 type exportOptions struct {
 	format, out         string
+	encoding            string
 	filter              export.Filter
 	minScore, minReward float64
 	audit               string
 	minGap              float64
 	pairs               int
+	requireTokens       bool
 	asJSON              bool
 }
 
@@ -31,19 +33,24 @@ func (a *app) exportCommand() *cobra.Command {
 	var o exportOptions
 	cmd := &cobra.Command{
 		Use: "export RUNS... --format NAME", Short: "Turn runs into data to train on", Args: args(cobra.MinimumNArgs(1)),
-		Long: `export writes runs, or the runs of an experiment, as JSON Lines:
+		Long: `export writes runs, or the runs of an experiment, as JSON Lines or Parquet:
 
   sft               a conversation for each run: what the agent said and was told
   dpo               preference pairs: a better and a worse attempt on the same task
   openai-messages   each request to a model as it was sent, with its answer
+  turns             each request with token ids, log-probabilities and loss mask (TrainingTurn)
   transitions       each step: observation, action, reward, next observation, end
-  atif              ATIF v1.7 trajectories, one for each run
+  atif              ATIF v1.7 trajectories, one for each run; JSON Lines only
+
+A --out that ends in .parquet is written as Parquet, whose columns are named as the JSON's keys.
+Token ids are there where mlgym run --record-tokens had the model's server tell them.
 
 Runs that a fault of the infrastructure ended, that have not ended, or that have no final
 score (but for --unscored) are left out. Folders of MLGym's published runs become runs with
 mlgym import mlgym ROOT --out RUNS. docs/format/export.md describes each line.`,
 		Example: `  mlgym export runs/ --format sft --best 2 --out sft.jsonl
   mlgym export exp --format dpo --task blotto --min-gap 0.1 --out pairs.jsonl
+  mlgym export runs/ --format turns --require-tokens --min-reward 0.1 --out turns.parquet
   mlgym export runs/ --format transitions --exit-status submitted | head`,
 		RunE: func(cmd *cobra.Command, roots []string) error {
 			if cmd.Flags().Changed("min-score") {
@@ -57,8 +64,9 @@ mlgym import mlgym ROOT --out RUNS. docs/format/export.md describes each line.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&o.format, "format", "", "sft, dpo, openai-messages, transitions or atif")
+	f.StringVar(&o.format, "format", "", "sft, dpo, openai-messages, turns, transitions or atif")
 	f.StringVarP(&o.out, "out", "o", "", "file to write (default standard output)")
+	f.StringVar(&o.encoding, "encoding", "", "jsonl or parquet (default: parquet where --out ends in .parquet, else jsonl)")
 	f.StringSliceVar(&o.filter.Tasks, "task", nil, "of these tasks")
 	f.StringSliceVar(&o.filter.Agents, "agent", nil, "of these agents or models")
 	f.StringSliceVar(&o.filter.Variants, "variant", nil, "of these variants")
@@ -70,6 +78,7 @@ mlgym import mlgym ROOT --out RUNS. docs/format/export.md describes each line.`,
 	f.IntVar(&o.filter.Best, "best", 0, "the best so many of each task, variant, mode and version")
 	f.BoolVar(&o.filter.Dedupe, "dedupe", false, "one of runs in which the agent did the same")
 	f.BoolVar(&o.filter.Unscored, "unscored", false, "also runs without a final score")
+	f.BoolVar(&o.requireTokens, "require-tokens", false, "leave out requests, of sft and atif runs, whose token ids and log-probabilities are not all known")
 	f.Float64Var(&o.minGap, "min-gap", 0, "of dpo: how far the two scores differ at least")
 	f.IntVar(&o.pairs, "pairs", 0, "of dpo: at most so many pairs for each task; 0 means no bound")
 	f.BoolVar(&o.asJSON, "json", false, "say what was done as one JSON object on standard error")
@@ -82,6 +91,14 @@ func (a *app) export(ctx context.Context, o *exportOptions, roots []string) (err
 	}
 	format, err := export.ParseFormat(o.format)
 	if err != nil {
+		return usage(err)
+	}
+	encoding, err := export.ParseEncoding(o.encoding, o.out)
+	if err != nil {
+		return usagef("--encoding: %w", err)
+	}
+	how := export.Options{Format: format, Encoding: encoding, RequireTokens: o.requireTokens, MinGap: o.minGap, Pairs: o.pairs}
+	if err := how.Check(); err != nil {
 		return usage(err)
 	}
 	for _, root := range roots {
@@ -97,7 +114,8 @@ func (a *app) export(ctx context.Context, o *exportOptions, roots []string) (err
 		return err
 	}
 	progress := newCounter(a.err, "runs written")
-	stats, err := a.writeExport(ctx, o.out, chosen, export.Options{Format: format, MinGap: o.minGap, Pairs: o.pairs, Progress: progress.show})
+	how.Progress = progress.show
+	stats, err := a.writeExport(ctx, o.out, chosen, how)
 	progress.end()
 	if err != nil {
 		return err
