@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"mlgym/pool"
 	"mlgym/server/httpsession"
 	"mlgym/server/mcp"
 	"mlgym/server/nemogym"
@@ -29,6 +30,8 @@ type Options struct {
 	// Tasks that can be chosen, and the one of a reset that names none.
 	Tasks   []openenv.Task
 	Default string
+	// Warm says how the sandboxes fare that are kept ready; it may be nil.
+	Warm func() map[string]pool.Stats
 	// Token that every request has to carry, but those for the server's health; ""
 	// where whoever reaches the server may use it.
 	Token string
@@ -86,6 +89,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /step", s.either(nemogym.StepField, s.nemo.Step, s.openenv.Step))
 	mux.HandleFunc("POST /close", s.either("", s.nemo.Close, s.nemo.Close))
 	mux.HandleFunc("/mcp", s.serveMCP)
+	mux.HandleFunc("GET /status", s.status)
 	return mux
 }
 
@@ -138,6 +142,16 @@ func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.openenv.RPC(w, r, body)
 	}
+}
+
+// status says how the server fares.
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	active, most := s.opts.Sessions.Active()
+	out := map[string]any{"sessions": active, "max_sessions": most, "draining": s.opts.Sessions.Draining()}
+	if s.opts.Warm != nil {
+		out["warm"] = s.opts.Warm()
+	}
+	httpsession.JSON(w, http.StatusOK, out)
 }
 
 // clientOf names a client by its address.

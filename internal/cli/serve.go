@@ -179,6 +179,9 @@ func (a *app) build(ctx context.Context, o *serveOptions) (*house, error) {
 		opts.Extra = append(opts.Extra, t)
 		out.fallback = string(t.ID)
 	}
+	if opts.Warm, err = o.warmth(out.fallback); err != nil {
+		return nil, err
+	}
 	if out.supply, err = supply.New(opts); err != nil {
 		return nil, usage(err)
 	}
@@ -192,6 +195,9 @@ func (a *app) build(ctx context.Context, o *serveOptions) (*house, error) {
 			return nil, err
 		}
 	}
+	if err := out.supply.Start(ctx); err != nil {
+		return nil, errors.Join(usage(err), out.supply.Close())
+	}
 	patience := o.patience
 	if patience == 0 {
 		patience = -1 // for ever
@@ -200,6 +206,22 @@ func (a *app) build(ctx context.Context, o *serveOptions) (*house, error) {
 		Make: out.supply.Make, Max: o.maxSessions, MaxPerClient: o.perClient, Patience: patience, Grace: o.grace, Idle: o.idle,
 		Snapshots: session.SnapshotLimits{Bytes: o.snapshotMB << 20}, Log: a.log,
 	})
+	return out, nil
+}
+
+// warmth reads --warm. The task of an episode that names none is warm by itself.
+func (o *serveOptions) warmth(fallback string) (map[string]int, error) {
+	out := map[string]int{}
+	for _, text := range o.warm {
+		name, n, err := supply.ParseWarm(text)
+		if err != nil {
+			return nil, usagef("--warm %w", err)
+		}
+		out[name] = n
+	}
+	if _, ok := out[fallback]; !ok && fallback != "" {
+		out[fallback] = min(4, o.maxSessions)
+	}
 	return out, nil
 }
 
@@ -243,7 +265,7 @@ func (a *app) serve(ctx context.Context, o *serveOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, house.close()) }()
 	srv := server.New(server.Options{
-		Sessions: house.table, Tasks: house.tasks, Default: house.fallback, Token: token, Version: version(), Log: a.log,
+		Sessions: house.table, Tasks: house.tasks, Default: house.fallback, Warm: house.supply.Warm, Token: token, Version: version(), Log: a.log,
 	})
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(listener) }()

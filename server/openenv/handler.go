@@ -1,7 +1,7 @@
 package openenv
 
 import (
-		"log/slog"
+	"log/slog"
 	"net/http"
 	"sync"
 
@@ -26,7 +26,7 @@ type Options struct {
 	// Default is the task of a reset that names none; "" means that it has to.
 	Default string
 	Version string
-	Log    *slog.Logger
+	Log     *slog.Logger
 }
 
 // Handler serves the protocol.

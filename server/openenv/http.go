@@ -3,10 +3,10 @@ package openenv
 import (
 	"encoding/json"
 	"errors"
-		"net/http"
-		"time"
+	"net/http"
+	"time"
 
-		"mlgym/server/httpsession"
+	"mlgym/server/httpsession"
 	"mlgym/server/session"
 )
 

@@ -25,16 +25,6 @@ const (
 "properties":{
 "command":{"type":"string","description":"Shell text. While a command runs, \"wait\" waits for it and \"interrupt\" stops it."},
 "metadata":{"type":"object","description":"Not looked at."}}}`
-	metadataSchema = `{
-"type":"object","required":["session_id","episode_id","terminated","truncated","exit_status","mask"],
-"properties":{
-"session_id":{"type":"string"},"episode_id":{"type":"string"},
-"terminated":{"type":"boolean"},"truncated":{"type":"boolean"},
-"exit_status":{"type":"string"},"exit_code":{"type":"integer"},
-"seconds":{"type":"number"},"deadline":{"type":"string"},
-"shell_restarted":{"type":"boolean"},"output_bytes":{"type":"integer"},
-"evaluations":{"type":"array","items":{"type":"object"}},
-"fault":{"type":"string"},"mask":{"type":"boolean"}}}`
 	observationSchema = `{
 "title":"MlgymObservation","type":"object","required":["text","step","steps_left","running","metadata"],
 "properties":{
@@ -47,7 +37,7 @@ const (
 "tools":{"type":"array","items":{"type":"object"}},
 "tool_name":{"type":"string"},"result":{"type":"string"},"error":{"type":"object"},
 "done":{"type":"boolean"},"reward":{"type":["number","null"]},
-"metadata":` + metadataSchema + `}}`
+"metadata":{"type":"object","properties":{"exit_status":{"type":"string","description":"How the episode ended, once it has."}}}}}`
 	stateSchema = `{
 "title":"MlgymState","type":"object",
 "properties":{

@@ -226,7 +226,7 @@ func decodeAction(data json.RawMessage) (act, error) {
 		raw, ok := fields["command"]
 		if !ok {
 			wrong.add("missing", "command", "a command is wanted: {\"command\": \"shell text\"}")
-		} else if err := json.Unmarshal(raw, &out.action.Command); err != nil || isNull(raw) {
+		} else if out.action.Command, ok = commandText(raw); !ok {
 			wrong.add("string_type", "command", "a string is wanted")
 		}
 	default:
@@ -242,6 +242,23 @@ func decodeAction(data json.RawMessage) (act, error) {
 		return out, wrong
 	}
 	return out, nil
+}
+
+// commandText reads a command. Some clients read a model's reply as JSON before they
+// send it, so that the command 5 or true arrives as what it means there.
+func commandText(raw json.RawMessage) (string, bool) {
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return "", false
+	}
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case float64, bool:
+		return string(bytes.TrimSpace(raw)), true
+	default:
+		return "", false
+	}
 }
 
 func (a *act) decodeCall(fields map[string]json.RawMessage, wrong *problems) {
@@ -301,17 +318,23 @@ type metadata struct {
 	Mask           bool             `json:"mask"`
 }
 
+// seen is the part of the metadata that stands in the observation, where trainers
+// show all of it to the model: nothing that costs tokens, and no score.
+type seen struct {
+	ExitStatus string `json:"exit_status,omitempty"`
+}
+
 // observation is what the agent gets to see, with the fields of MCP's two kinds of
 // action where they are asked for.
 type observation struct {
-	Text       string   `json:"text"`
-	Task       string   `json:"task"`
-	Step       int      `json:"step"`
-	StepsLeft  int      `json:"steps_left"`
-	WorkingDir string   `json:"working_dir"`
-	OpenFile   string   `json:"open_file"`
-	Running    bool     `json:"running"`
-	Metadata   metadata `json:"metadata"`
+	Text       string `json:"text"`
+	Task       string `json:"task"`
+	Step       int    `json:"step"`
+	StepsLeft  int    `json:"steps_left"`
+	WorkingDir string `json:"working_dir"`
+	OpenFile   string `json:"open_file"`
+	Running    bool   `json:"running"`
+	Metadata   seen   `json:"metadata"`
 
 	Tools    []toolInfo `json:"tools,omitempty"`
 	ToolName string     `json:"tool_name,omitempty"`
@@ -348,7 +371,7 @@ func encode(r session.Reply) payload {
 	return payload{
 		Observation: observation{
 			Text: o.Text, Task: r.Task, Step: o.Step, StepsLeft: o.StepsLeft, WorkingDir: o.WorkingDir, OpenFile: o.OpenFile,
-			Running: r.Running, Metadata: m,
+			Running: r.Running, Metadata: seen{m.ExitStatus},
 		},
 		Reward: r.Reward, Done: r.Done(), Metadata: m,
 	}

@@ -2,9 +2,7 @@ package supply
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"runtime"
@@ -16,6 +14,7 @@ import (
 	"mlgym/grader"
 	"mlgym/gym"
 	"mlgym/internal/nearest"
+	"mlgym/pool"
 	"mlgym/sandbox"
 	"mlgym/server/session"
 	"mlgym/task"
@@ -42,7 +41,14 @@ type Options struct {
 	Root   string
 	// Gradings bounds those at a time; the number of processors.
 	Gradings int
-	Log      *slog.Logger
+	// Warm says how many sandboxes are kept ready: by task, or TASK:VARIANT.
+	Warm map[string]int
+	// WarmOthers is how many are kept ready of what else was asked for, until it is
+	// not asked for any more; 4, below 0 none.
+	WarmOthers int
+	// Runs is the folder in which episodes are recorded; "" records none.
+	Runs string
+	Log  *slog.Logger
 }
 
 // Supply makes environments. It is safe for concurrent use.
@@ -52,15 +58,17 @@ type Supply struct {
 	ids      []string
 	provider *mlgym.Provider
 	places   chan struct{} // one for each grading that may go on
+	pool     *pool.Pool
 
 	mu    sync.Mutex
 	given map[kind]mlgym.Provided
+	warm  map[string]*warmth
 }
 
 // kind is what decides what a task is given.
 type kind struct{ task, variant string }
 
-// New returns a supply. Nothing is started.
+// New returns a supply, whose sandboxes are made ready from [Supply.Start] on.
 func New(opts Options) (*Supply, error) {
 	if opts.Variant == "" {
 		opts.Variant = task.Full
@@ -74,10 +82,16 @@ func New(opts Options) (*Supply, error) {
 	if opts.Gradings == 0 {
 		opts.Gradings = runtime.GOMAXPROCS(0)
 	}
+	if opts.WarmOthers == 0 {
+		opts.WarmOthers = 4
+	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Supply{opts: opts, tasks: map[string]*task.Task{}, places: make(chan struct{}, opts.Gradings), given: map[kind]mlgym.Provided{}}
+	s := &Supply{
+		opts: opts, tasks: map[string]*task.Task{}, places: make(chan struct{}, opts.Gradings),
+		given: map[kind]mlgym.Provided{}, warm: map[string]*warmth{},
+	}
 	var err error
 	if s.provider, err = mlgym.NewProvider(nil); err != nil {
 		return nil, err
@@ -123,6 +137,7 @@ func (s *Supply) Make(ctx context.Context, r session.Request) (session.Made, err
 	if err != nil {
 		return session.Made{}, err
 	}
+	s.claims(&cfg)
 	env, err := taskenv.New(cfg)
 	if err != nil {
 		return session.Made{}, err
@@ -230,11 +245,3 @@ func (g gated) Grade(ctx context.Context, req grader.Request) (gym.Evaluation, e
 	defer func() { <-g.places }()
 	return g.Grader.Grade(ctx, req)
 }
-
-// Close frees what the supply holds.
-func (s *Supply) Close() error { return nil }
-
-var (
-	_ io.Closer = (*Supply)(nil)
-	_           = errors.Join
-)
