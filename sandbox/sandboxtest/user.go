@@ -3,10 +3,13 @@ package sandboxtest
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,15 +60,48 @@ func AsOrdinaryUser(t *testing.T, run func(t *testing.T)) {
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: ordinaryUser, Gid: ordinaryUser}}
 	out, err := cmd.CombinedOutput()
+	if err != nil {
+		// What failed comes first: whoever shows a long output shows its beginning.
+		t.Errorf("as an ordinary user: %v\n%s", err, failed(string(out)))
+	}
 	t.Logf("as user %d:\n%s", ordinaryUser, out)
 	switch {
 	case err != nil:
-		t.Errorf("as an ordinary user: %v", err)
 	case strings.Contains(string(out), "\n--- SKIP: "+t.Name()) || strings.HasPrefix(string(out), "--- SKIP: "+t.Name()):
 		t.Skip("SKIPPED as an ordinary user, for the reason above")
 	case !strings.Contains(string(out), "--- PASS: "+t.Name()):
 		t.Error("as an ordinary user, the test did not run")
 	}
+}
+
+// failed picks from the output of a verbose test what the failed ones said. Where
+// none failed (the program was killed), it is the end of the output.
+func failed(out string) string {
+	bad := map[string]bool{}
+	said := map[string][]string{}
+	current := ""
+	for line := range strings.Lines(out) {
+		words := strings.Fields(line)
+		switch {
+		case len(words) >= 3 && words[0] == "===":
+			current = words[2]
+		case len(words) >= 3 && words[0] == "---":
+			if words[1] == "FAIL:" {
+				bad[words[2]] = true
+			}
+		case current != "":
+			said[current] = append(said[current], line)
+		}
+	}
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(bad)) {
+		fmt.Fprintf(&b, "failed: %s\n%s", name, strings.Join(said[name], ""))
+	}
+	if b.Len() == 0 {
+		const most = 4 << 10
+		return out[max(0, len(out)-most):]
+	}
+	return b.String()
 }
 
 func copyProgram(target, source string) error {
