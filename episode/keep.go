@@ -13,13 +13,15 @@ import (
 	"mlgym/runstore"
 )
 
-// keeper keeps what evaluations leave behind with the run.
-type keeper struct {
+// Keeper keeps what evaluations leave behind with the run: what was handed in, and
+// the grader's logs.
+type Keeper struct {
 	store *runstore.Run
 	err   error
 }
 
-func (k *keeper) keep(kind gym.Kind, attempt int) (string, func([]grader.File)) {
+// Keep is the Keep of a [taskenv.Config].
+func (k *Keeper) Keep(kind gym.Kind, attempt int) (string, func([]grader.File)) {
 	places, err := k.store.Evaluation(attempt, kind)
 	if err != nil {
 		k.err = errors.Join(k.err, err)
@@ -36,6 +38,12 @@ func (k *keeper) keep(kind gym.Kind, attempt int) (string, func([]grader.File)) 
 		}
 	}
 }
+
+// NewKeeper returns a keeper for a run.
+func NewKeeper(store *runstore.Run) *Keeper { return &Keeper{store: store} }
+
+// Err says what could not be kept. The gradings themselves do not suffer by it.
+func (k *Keeper) Err() error { return k.err }
 
 // unpack keeps the files of a submission. Those of the agent's models may be
 // large, so they pass through a pipe.

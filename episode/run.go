@@ -44,7 +44,7 @@ func (e *Episode) Run(ctx context.Context, store *runstore.Run, o RunOptions) (r
 	if o.Agent == nil {
 		return runstore.Result{}, rollout.Outcome{}, errNoAgent
 	}
-	keeper := &keeper{store: store}
+	keeper := NewKeeper(store)
 	env, err := e.env(store.Manifest(), o, keeper)
 	if err != nil {
 		return runstore.Result{}, rollout.Outcome{}, wrong(err)
@@ -57,13 +57,13 @@ func (e *Episode) Run(ctx context.Context, store *runstore.Run, o RunOptions) (r
 		Env: env, Agent: o.Agent.Agent, Recorder: writer, Seed: e.Spec.Seed, Resume: o.Past,
 		Limits: rollout.Limits{MaxSteps: e.Spec.MaxSteps, Wall: e.Spec.Wall}, Progress: o.Progress, Checkpoints: store.Checkpoints(), Stop: o.Stop,
 	})
-	err = errors.Join(env.Close(), writer.Close(), keeper.err)
+	err = errors.Join(env.Close(), writer.Close(), keeper.Err())
 	result, sealErr := store.Seal()
 	return result, outcome, errors.Join(runErr, err, sealErr)
 }
 
 // env makes the environment of a run with this manifest.
-func (e *Episode) env(m runstore.Manifest, o RunOptions, keeper *keeper) (*taskenv.Env, error) {
+func (e *Episode) env(m runstore.Manifest, o RunOptions, keeper *Keeper) (*taskenv.Env, error) {
 	driver, err := mlgym.OpenDriver(e.Spec.Sandbox)
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (e *Episode) env(m runstore.Manifest, o RunOptions, keeper *keeper) (*taske
 		Key: func(uint64) []byte { return m.GraderKey },
 	}
 	if keeper != nil {
-		config.Keep = keeper.keep
+		config.Keep = keeper.Keep
 	}
 	return taskenv.New(config)
 }

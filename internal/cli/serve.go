@@ -161,7 +161,7 @@ func (a *app) build(ctx context.Context, o *serveOptions) (*house, error) {
 	out := &house{}
 	opts := supply.Options{
 		Driver: driver, Secret: secret, Tasks: catalog, Variant: o.variant, Mode: task.Mode(o.mode), Reward: taskenv.Reward(o.reward),
-		MaxSteps: o.maxSteps, Root: o.root, Gradings: o.gradings, Log: a.log,
+		MaxSteps: o.maxSteps, Root: o.root, Gradings: o.gradings, Runs: o.runs, Version: version(), Log: a.log,
 		Limits: sandbox.Limits{MemoryBytes: o.memoryMB << 20, DiskBytes: o.diskMB << 20, CPUs: o.cpus},
 	}
 	for _, name := range o.extra {

@@ -15,6 +15,7 @@ import (
 	"mlgym/gym"
 	"mlgym/internal/nearest"
 	"mlgym/pool"
+	"mlgym/runstore"
 	"mlgym/sandbox"
 	"mlgym/server/session"
 	"mlgym/task"
@@ -48,7 +49,9 @@ type Options struct {
 	WarmOthers int
 	// Runs is the folder in which episodes are recorded; "" records none.
 	Runs string
-	Log  *slog.Logger
+	// Version of the program, for the records.
+	Version string
+	Log     *slog.Logger
 }
 
 // Supply makes environments. It is safe for concurrent use.
@@ -59,6 +62,7 @@ type Supply struct {
 	provider *mlgym.Provider
 	places   chan struct{} // one for each grading that may go on
 	pool     *pool.Pool
+	host     runstore.Host
 
 	mu    sync.Mutex
 	given map[kind]mlgym.Provided
@@ -90,7 +94,7 @@ func New(opts Options) (*Supply, error) {
 	}
 	s := &Supply{
 		opts: opts, tasks: map[string]*task.Task{}, places: make(chan struct{}, opts.Gradings),
-		given: map[kind]mlgym.Provided{}, warm: map[string]*warmth{},
+		given: map[kind]mlgym.Provided{}, warm: map[string]*warmth{}, host: runstore.ThisHost(),
 	}
 	var err error
 	if s.provider, err = mlgym.NewProvider(nil); err != nil {
@@ -138,6 +142,10 @@ func (s *Supply) Make(ctx context.Context, r session.Request) (session.Made, err
 		return session.Made{}, err
 	}
 	s.claims(&cfg)
+	keeper := &lateKeeper{}
+	if s.opts.Runs != "" {
+		cfg.Keep = func(kind gym.Kind, attempt int) (string, func([]grader.File)) { return keeper.Keep(kind, attempt) }
+	}
 	env, err := taskenv.New(cfg)
 	if err != nil {
 		return session.Made{}, err
@@ -149,6 +157,18 @@ func (s *Supply) Make(ctx context.Context, r session.Request) (session.Made, err
 	if maxSteps > 0 {
 		made.Env = gym.LimitSteps(env, maxSteps)
 	}
+	if s.opts.Runs == "" {
+		return made, nil
+	}
+	given, err := s.provide(cfg.Task, cfg.Variant)
+	if err != nil {
+		return session.Made{}, err
+	}
+	m, err := s.manifest(cfg, given, r, maxSteps)
+	if err != nil {
+		return session.Made{}, err
+	}
+	made.Env = &recorded{Env: made.Env, Interrupter: env, snapshotter: made.Env.(gym.Snapshotter), manifest: m, root: s.opts.Runs, keeper: keeper}
 	return made, nil
 }
 
