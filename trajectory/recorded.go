@@ -147,18 +147,30 @@ func (s *Summary) ExitStatus() gym.ExitStatus {
 // Summarise reads the rest of a record, which must be at its beginning. It
 // holds one event at a time.
 func Summarise(r *Reader) (Summary, error) {
+	s, err := SummariseEach(r, func(*Event) error { return nil })
+	if err != nil {
+		return Summary{}, err
+	}
+	return s, nil
+}
+
+// SummariseEach is [Summarise] that also shows each event to visit, and ends
+// with its first error. With an error the summary is that of the events before.
+func SummariseEach(r *Reader, visit func(*Event) error) (Summary, error) {
 	sum := newSummariser()
 	for {
 		e, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			break
+			return sum.done(r.Torn()), nil
+		}
+		if err == nil {
+			sum.add(&e)
+			err = visit(&e)
 		}
 		if err != nil {
-			return Summary{}, err
+			return sum.done(0), err
 		}
-		sum.add(&e)
 	}
-	return sum.done(r.Torn()), nil
 }
 
 // summariser adds up events.
