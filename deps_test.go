@@ -105,6 +105,7 @@ plot:
 trajectory/mlgym:         agent gym model trajectory
 audit:                    stats
 report:                   audit gym plot runstore stats trajectory trajectory/mlgym
+search:                   gym internal/atomicfile internal/flock runstore trajectory trajectory/mlgym
 export:                   agent gym internal/nearest model runstore trajectory
 
 # The front door sees what ships, the command line sees everything.
