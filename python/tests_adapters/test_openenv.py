@@ -30,13 +30,13 @@ def play(env, result):
 
     result = env.step({"command": "echo one; exit_code() { return 3; }; exit_code"})
     assert result.observation["text"].startswith("one")
-    assert result.observation["metadata"]["exit_code"] == 3
+    assert result.metadata["exit_code"] == 3
     assert result.reward == 0 and not result.done
 
     result = env.step({"command": BEST})
     assert not result.done
     result = env.step({"command": "validate"})
-    scores = result.observation["metadata"]["evaluations"][0]["scores"]
+    scores = result.metadata["evaluations"][0]["scores"]
     assert 1.3 < scores["Score"] < 1.6
     assert not result.done
     earned = result.reward
