@@ -280,9 +280,9 @@ func sayFound(w io.Writer, roots []string, page search.Page) {
 		fmt.Fprintln(w, "nothing was found")
 		return
 	case page.Exact:
-		fmt.Fprintf(w, "found in %s of %s", counted(page.Steps, "step"), counted(page.Runs, "run"))
+		fmt.Fprintf(w, "found in %s of %s", amount(page.Steps, "step"), amount(page.Runs, "run"))
 	default:
-		fmt.Fprintf(w, "found in up to %s of %s", counted(page.Steps, "step"), counted(page.Runs, "run"))
+		fmt.Fprintf(w, "found in up to %s of %s", amount(page.Steps, "step"), amount(page.Runs, "run"))
 	}
 	if page.Next != "" {
 		fmt.Fprintf(w, "; more with --after %s, or a larger --limit", page.Next)
@@ -290,7 +290,7 @@ func sayFound(w io.Writer, roots []string, page search.Page) {
 	fmt.Fprintln(w)
 }
 
-func counted(n int, what string) string {
+func amount(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
@@ -324,7 +324,7 @@ func aboutRun(r *search.Run, found int) string {
 	if score != nil {
 		parts = append(parts, fmt.Sprintf("%s %.4g", r.Metric, *score))
 	}
-	return printablePath(strings.Join(parts, ", ")) + ": " + counted(found, "step")
+	return printablePath(strings.Join(parts, ", ")) + ": " + amount(found, "step")
 }
 
 // relative is a run's path as the folders were given.
