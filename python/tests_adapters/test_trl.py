@@ -9,6 +9,7 @@ import gc
 import json
 import math
 import os
+import urllib.request
 
 os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
 
@@ -135,6 +136,20 @@ def test_sessions_go_back(server):
     del environment
     gc.collect()
     assert client.closed and rollout._client is None
+
+
+def test_a_lost_session_costs_one_rollout(server):
+    environment = environment_factory(TASK, url=server, variant="small")()
+    environment.reset()
+    session = environment._rollout._client.session_id
+    body = json.dumps({"session_id": session}).encode()
+    request = urllib.request.Request(f"{server}/close", body, {"Content-Type": "application/json"})
+    urllib.request.urlopen(request, timeout=30).close()
+    assert "lost" in environment.bash("ls")
+    assert environment.get_reward() is None  # which TRL takes for "not to be scored"
+    environment.reset()
+    assert "strategy.py" in environment.bash("ls")
+    assert environment.get_reward() is not None
 
 
 def test_wrong_options_are_told(server):
