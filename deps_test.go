@@ -116,6 +116,7 @@ experiment/metrics:       experiment
 
 # Many clients: a protocol knows sessions, and no other protocol; what sessions are made of knows no protocol.
 server/session:           gym
+server/session/sessiontest: gym server/session
 server/supply:            . agent episode grader gym internal/nearest internal/redact pool rollout runstore sandbox server/session task taskenv trajectory
 server/httpsession:       gym server/session
 server/openenv:           gym internal/nearest server/httpsession server/session tool

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mlgym/gym"
@@ -39,22 +41,52 @@ type Session struct {
 	running  *action
 	first    *Reply
 	last     *Reply
-	// requestID is that of the step served last.
-	requestID string
-	closed    bool
-	held      bool // by a connection
-	streamed  bool // it began with a connection, so that it is missed when that ends
-	used      time.Time
+	answered []answer // of named requests, the oldest first
+	closed   bool
+	held     bool // by a connection
+	streamed bool // it began with a connection, so that it is missed when that ends
+	used     time.Time
 
-	closing sync.WaitGroup // environments of earlier episodes
+	// closing are environments of earlier episodes. One is added by whoever has the
+	// turn, so that the end of the session, which takes the turn for good, waits for
+	// all of them.
+	closing  sync.WaitGroup
+	closings atomic.Int32 // how many they are
 }
+
+// mostClosing bounds the environments that close beside the episode under way, so
+// that a client which does nothing but reset holds no more sandboxes than others.
+const mostClosing = 2
 
 // action is one that is executed.
 type action struct {
+	id         string // of the request that began it
 	done       chan struct{}
 	transition gym.Transition
 	err        error
 }
+
+// finished reports whether an action is over, though nobody took its result yet.
+func (a *action) finished() bool {
+	select {
+	case <-a.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// answer is the reply to a request that had a name.
+type answer struct {
+	id    string
+	reply Reply
+}
+
+// The answers that are kept for clients that repeat a request.
+const (
+	mostAnswers     = 64
+	mostAnswerBytes = 1 << 20 // of text
+)
 
 // ID names the session. It cannot be guessed, and whoever knows it may act on it.
 func (s *Session) ID() string { return s.id }
@@ -92,16 +124,15 @@ func (s *Session) First() (Reply, bool) {
 
 // take makes the caller the one that is served.
 func (s *Session) take() (release func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
 	select {
 	case s.turn <- struct{}{}:
 	default:
 		return nil, ErrBusy
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		<-s.turn
-		return nil, ErrClosed
 	}
 	s.used = s.table.now()
 	return func() {
@@ -119,6 +150,12 @@ func (s *Session) Reset(ctx context.Context, r Request) (Reply, error) {
 		return Reply{}, err
 	}
 	defer release()
+	if s.table.Draining() {
+		return Reply{}, ErrDraining
+	}
+	// The client's going away ends a reset: there is nothing to lose yet.
+	ctx, stop := s.within(ctx)
+	defer stop()
 	var saved *saved
 	if r.Snapshot != "" {
 		if saved, err = s.table.snapshots.find(r.Snapshot); err != nil {
@@ -137,18 +174,21 @@ func (s *Session) Reset(ctx context.Context, r Request) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
+	if s.closings.Load() >= mostClosing {
+		s.closing.Wait()
+	}
 	s.retire(ErrClosed)
-	// The client's going away ends a reset: there is nothing to lose yet.
-	ctx, stop := s.within(ctx)
-	defer stop()
 	var obs gym.Observation
 	total := 0.0
-	if saved != nil {
-		obs, err = saved.restore(ctx, made.Env, *r.Seed)
-		total = saved.total
-	} else {
+	err = s.safely(func() (err error) {
+		if saved != nil {
+			obs, err = saved.restore(ctx, made.Env, *r.Seed)
+			total = saved.total
+			return err
+		}
 		obs, err = made.Env.Reset(ctx, gym.ResetOptions{Seed: *r.Seed})
-	}
+		return err
+	})
 	if err != nil {
 		if s.life.Err() != nil {
 			err = ErrClosed
@@ -162,7 +202,7 @@ func (s *Session) Reset(ctx context.Context, r Request) (Reply, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		s.closing.Go(func() { _ = made.Env.Close() })
+		s.leave(made.Env, nil, ErrClosed)
 		return Reply{}, ErrClosed
 	}
 	s.made, s.request, s.patience = made, r, patience
@@ -179,20 +219,38 @@ func (s *Session) Reset(ctx context.Context, r Request) (Reply, error) {
 func (s *Session) retire(cause error) {
 	s.mu.Lock()
 	env, running := s.made.Env, s.running
-	s.made, s.running, s.first, s.last, s.requestID = Made{}, nil, nil, nil, ""
+	s.made, s.running, s.first, s.last, s.answered = Made{}, nil, nil, nil, nil
 	s.state = State{}
 	s.mu.Unlock()
-	if env == nil {
-		return
+	if env != nil {
+		s.leave(env, running, cause)
 	}
+}
+
+// leave closes an environment beside what follows. The caller has the turn.
+func (s *Session) leave(env gym.Env, running *action, cause error) {
+	s.closings.Add(1)
 	s.closing.Go(func() {
-		if err := env.Close(); err != nil {
+		defer s.closings.Add(-1)
+		if err := s.safely(env.Close); err != nil {
 			s.table.log().Warn("close an environment", "session", s.id, "because", cause, "error", err)
 		}
 		if running != nil {
 			<-running.done
 		}
 	})
+}
+
+// safely makes a fault of an environment that panics, so that the sessions beside
+// this one go on.
+func (s *Session) safely(call func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.table.log().Error("an environment panicked", "session", s.id, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("the environment panicked: %v", p)
+		}
+	}()
+	return call()
 }
 
 // within bounds a context by the life of the session.
@@ -206,8 +264,9 @@ func (s *Session) within(ctx context.Context) (context.Context, func()) {
 type StepOptions struct {
 	// Patience takes the place of the episode's, where it is not nil.
 	Patience *time.Duration
-	// RequestID names the request: the same one again, with nothing in between, is
-	// answered as the first time and runs nothing. "" means that each is its own.
+	// RequestID names the request: the same one again is answered as the first time
+	// and runs nothing, as long as its episode lasts and its answer is among the last
+	// 64. "" means that each request is its own.
 	RequestID string
 }
 
@@ -220,15 +279,15 @@ func (s *Session) Step(ctx context.Context, a gym.Action, o StepOptions) (Reply,
 		return Reply{}, err
 	}
 	defer release()
-	if reply, again := s.repeated(o.RequestID, &a); again {
+	if reply, again := s.repeated(o.RequestID); again {
 		return reply, nil
 	}
-	run, told, err := s.proceed(a)
+	run, told, err := s.proceed(a, o.RequestID)
 	if err != nil {
 		return Reply{}, err
 	}
-	if told != "" {
-		return s.stillRunning(told), nil
+	if run == nil {
+		return s.stillRunning(told, o.RequestID), nil
 	}
 	s.mu.Lock()
 	patience := s.patience
@@ -242,40 +301,56 @@ func (s *Session) Step(ctx context.Context, a gym.Action, o StepOptions) (Reply,
 		defer timer.Stop()
 		enough = timer.C
 	}
-	select {
-	case <-run.done:
-		return s.settle(run)
-	default:
+	if run.finished() {
+		return s.settle(run, told, o.RequestID)
 	}
 	select {
 	case <-run.done:
-		return s.settle(run)
+		return s.settle(run, "", o.RequestID)
+	case <-s.life.Done():
+		return Reply{}, ErrClosed
 	case <-enough:
 		return s.stillRunning(fmt.Sprintf(
 			"The command is still running after %s. What it printed comes when it ends. Send %q to wait for it, %q to stop it.\n",
-			patience, WordWait, WordInterrupt)), nil
+			patience, WordWait, WordInterrupt), o.RequestID), nil
 	case <-ctx.Done():
 		return Reply{}, context.Cause(ctx)
 	}
 }
 
-// repeated looks whether a request came before. Where its action still runs, a
-// becomes one that waits for it.
-func (s *Session) repeated(id string, a *gym.Action) (Reply, bool) {
+// repeated looks whether a request was answered before. One whose action goes on
+// has no answer yet, though its client was told so.
+func (s *Session) repeated(id string) (Reply, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if id == "" || id != s.requestID {
-		s.requestID = id
+	if id == "" || s.running != nil && s.running.id == id {
 		return Reply{}, false
 	}
-	if s.running != nil {
-		*a = gym.Action{}
-		return Reply{}, false
+	for i := len(s.answered) - 1; i >= 0; i-- {
+		if s.answered[i].id == id {
+			return s.answered[i].reply, true
+		}
 	}
-	if s.last == nil || s.last.Reward == nil {
-		return Reply{}, false
+	return Reply{}, false
+}
+
+// remember keeps the last reply, and the answer to a request that has a name. The
+// caller holds mu.
+func (s *Session) remember(id string, reply Reply) {
+	s.last = &reply
+	if id == "" {
+		return
 	}
-	return *s.last, true
+	s.answered = append(s.answered, answer{id, reply})
+	bytes := 0
+	for _, a := range s.answered {
+		bytes += len(a.reply.Observation.Text)
+	}
+	for len(s.answered) > 1 && (len(s.answered) > mostAnswers || bytes > mostAnswerBytes) {
+		bytes -= len(s.answered[0].reply.Observation.Text)
+		s.answered[0] = answer{}
+		s.answered = s.answered[1:]
+	}
 }
 
 // Count adds a step that the environment did not see, such as a question for the
@@ -288,9 +363,11 @@ func (s *Session) Count() {
 	}
 }
 
-// proceed starts an action, or finds the one that runs. told is what to answer
-// where neither is right.
-func (s *Session) proceed(a gym.Action) (run *action, told string, err error) {
+// proceed starts an action, or finds the one that runs. told is what to say of an
+// action that was not run, beside the result of the one that was running, or where
+// run is nil.
+func (s *Session) proceed(a gym.Action, id string) (run *action, told string, err error) {
+	draining := s.table.Draining()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -300,15 +377,22 @@ func (s *Session) proceed(a gym.Action) (run *action, told string, err error) {
 		return nil, "", ErrNotReset
 	case s.state.Done:
 		return nil, "", ErrDone
+	case s.running == nil && draining:
+		return nil, "", ErrDraining
 	case s.running == nil:
-		run := &action{done: make(chan struct{})}
+		run := &action{id: id, done: make(chan struct{})}
 		s.running = run
 		go s.execute(run, s.made.Env, a)
 		return run, "", nil
 	}
 	switch word := strings.TrimSpace(a.Command); {
-	case a.IsZero() || word == WordWait:
+	case a.IsZero() || word == WordWait || id != "" && s.running.id == id:
 		return s.running, "", nil
+	case s.running.finished():
+		if word == WordInterrupt {
+			return s.running, "", nil
+		}
+		return s.running, "(This is the result of the command that was running before. Your last command was not run: send it again.)\n", nil
 	case word == WordInterrupt:
 		if env, ok := s.made.Env.(gym.Interrupter); ok {
 			env.Interrupt()
@@ -323,10 +407,14 @@ func (s *Session) proceed(a gym.Action) (run *action, told string, err error) {
 // execute runs an action on the session's own time.
 func (s *Session) execute(run *action, env gym.Env, a gym.Action) {
 	defer close(run.done)
-	run.transition, run.err = env.Step(s.life, a)
+	run.err = s.safely(func() (err error) {
+		run.transition, err = env.Step(s.life, a)
+		return err
+	})
 }
 
-func (s *Session) stillRunning(text string) Reply {
+// stillRunning answers a request whose action goes on, or was not begun.
+func (s *Session) stillRunning(text, id string) Reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.state.Steps++
@@ -339,12 +427,13 @@ func (s *Session) stillRunning(text string) Reply {
 		reply.Observation.Step, reply.Observation.StepsLeft = before.Step, before.StepsLeft
 		reply.Observation.WorkingDir, reply.Observation.OpenFile = before.WorkingDir, before.OpenFile
 	}
-	s.last = &reply
+	s.remember(id, reply)
 	return reply
 }
 
-// settle takes the result of an action.
-func (s *Session) settle(run *action) (Reply, error) {
+// settle takes the result of an action, for the request with the id. told is said
+// after it.
+func (s *Session) settle(run *action, told, id string) (Reply, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.running != run {
@@ -361,25 +450,21 @@ func (s *Session) settle(run *action) (Reply, error) {
 		}
 		s.table.log().Warn("an episode ended by a fault", "session", s.id, "task", s.state.Task, "error", run.err)
 	}
+	if told != "" {
+		if text := t.Observation.Text; text != "" && !strings.HasSuffix(text, "\n") {
+			told = "\n" + told
+		}
+		t.Observation.Text += told
+	}
 	reply.Observation, reply.Reward, reply.Info = t.Observation, &t.Reward, t.Info
 	reply.Terminated, reply.Truncated, reply.Mask = t.Terminated, t.Truncated, t.Info.Fault != ""
 	s.state.TotalReward += t.Reward
 	s.state.Done = t.Done()
-	s.last = &reply
+	s.remember(id, reply)
 	if s.state.Done {
-		s.free()
+		s.leave(s.made.Env, nil, ErrDone) // its sandbox is not needed any more
 	}
 	return reply, nil
-}
-
-// free gives up the sandbox of an episode that is over. The caller holds mu.
-func (s *Session) free() {
-	env := s.made.Env
-	s.closing.Go(func() {
-		if err := env.Close(); err != nil {
-			s.table.log().Warn("close an environment", "session", s.id, "error", err)
-		}
-	})
 }
 
 // fault is the transition of an episode that the infrastructure ended.
@@ -399,6 +484,8 @@ func (s *Session) Snapshot(ctx context.Context) (Snapshot, error) {
 		return Snapshot{}, err
 	}
 	defer release()
+	ctx, stop := s.within(ctx)
+	defer stop()
 	s.mu.Lock()
 	env, running, state, request, last := s.made.Env, s.running, s.state, s.request, s.last
 	s.mu.Unlock()
@@ -416,7 +503,7 @@ func (s *Session) Snapshot(ctx context.Context) (Snapshot, error) {
 	}
 	request.Task, request.Variant, request.Mode, request.Reward, request.MaxSteps = state.Task, state.Variant, state.Mode, state.Reward, state.MaxSteps
 	return s.table.snapshots.save(request, last.Observation.Step, state.TotalReward, func(w io.Writer) error {
-		return snapshotter.Snapshot(ctx, w)
+		return s.safely(func() error { return snapshotter.Snapshot(ctx, w) })
 	})
 }
 
@@ -449,6 +536,7 @@ func (s *Session) shut(cause error) {
 	s.closed = true
 	s.mu.Unlock()
 	s.end(cause)
+	s.turn <- struct{}{} // whoever is served leaves now that life has ended
 	s.retire(cause)
 	s.closing.Wait()
 }

@@ -43,9 +43,10 @@ const inMemory = 4 << 20
 type snapshots struct {
 	limits SnapshotLimits
 
-	mu    sync.Mutex
-	saved map[string]*saved
-	bytes int64 // of all, and of what is being written
+	mu      sync.Mutex
+	saved   map[string]*saved
+	writing int   // states that are being written
+	bytes   int64 // of all, and of what is being written
 }
 
 // saved is one state. It is freed when it was removed and nobody reads it.
@@ -76,10 +77,11 @@ var errSnapshotsFull = errors.New("no room for another snapshot: delete some tha
 // save keeps what write writes.
 func (p *snapshots) save(r Request, step int, total float64, write func(io.Writer) error) (Snapshot, error) {
 	p.mu.Lock()
-	if len(p.saved) >= p.limits.Max {
+	if len(p.saved)+p.writing >= p.limits.Max {
 		p.mu.Unlock()
 		return Snapshot{}, fmt.Errorf("%w (there are %d, the most)", errSnapshotsFull, p.limits.Max)
 	}
+	p.writing++
 	p.mu.Unlock()
 	s := &saved{Snapshot: Snapshot{ID: newID(), Step: step}, owner: p, request: r, total: total}
 	w := &spill{owner: p, saved: s}
@@ -90,6 +92,7 @@ func (p *snapshots) save(r Request, step int, total float64, write func(io.Write
 	s.data = w.buf.Bytes()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.writing--
 	if err != nil {
 		p.free(s)
 		return Snapshot{}, err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -45,10 +46,13 @@ type Table struct {
 
 	mu       sync.Mutex
 	sessions map[string]*Session
-	draining bool
+	draining atomic.Bool // set while mu is held
 
-	stop    chan struct{}
+	// workers end sessions. One is added with mu held, by whoever takes the session
+	// off the list.
 	workers sync.WaitGroup
+	stop    chan struct{}
+	once    sync.Once
 }
 
 // NewTable returns a table whose sessions are looked after until [Table.Close].
@@ -85,18 +89,10 @@ func newID() string {
 // one (streamed); it is then to be given back with [Table.Leave]. It returns a
 // [*CapacityError] where there is no room.
 func (t *Table) Open(client string, streamed bool) (*Session, error) {
-	s, evicted, err := t.open(client, streamed)
-	if evicted != nil {
-		t.workers.Go(func() { evicted.shut(errEvicted) })
-	}
-	return s, err
-}
-
-func (t *Table) open(client string, streamed bool) (s, evicted *Session, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.draining {
-		return nil, nil, ErrDraining
+	if t.draining.Load() {
+		return nil, ErrDraining
 	}
 	own := 0
 	for _, other := range t.sessions {
@@ -105,21 +101,22 @@ func (t *Table) open(client string, streamed bool) (s, evicted *Session, err err
 		}
 	}
 	if most := t.opts.MaxPerClient; most > 0 && own >= most {
-		return nil, nil, &CapacityError{Active: own, Max: most, Client: true}
+		return nil, &CapacityError{Active: own, Max: most, Client: true}
 	}
 	if len(t.sessions) >= t.opts.Max {
-		if evicted = t.unattended(); evicted == nil {
-			return nil, nil, &CapacityError{Active: len(t.sessions), Max: t.opts.Max}
+		evicted := t.unattended()
+		if evicted == nil {
+			return nil, &CapacityError{Active: len(t.sessions), Max: t.opts.Max}
 		}
-		delete(t.sessions, evicted.id)
+		t.remove(evicted, errEvicted)
 	}
-	s = &Session{
+	s := &Session{
 		id: newID(), client: client, table: t, turn: make(chan struct{}, 1),
 		held: streamed, streamed: streamed, used: t.now(),
 	}
 	s.life, s.end = context.WithCancelCause(context.Background())
 	t.sessions[s.id] = s
-	return s, evicted, nil
+	return s, nil
 }
 
 // unattended finds the session that is missed least: no connection holds it,
@@ -130,7 +127,7 @@ func (t *Table) unattended() *Session {
 	var since time.Time
 	for _, s := range t.sessions {
 		s.mu.Lock()
-		free := !s.held && s.running == nil && len(s.turn) == 0 && t.now().Sub(s.used) > t.opts.Grace
+		free := !s.held && (s.running == nil || s.running.finished()) && len(s.turn) == 0 && t.now().Sub(s.used) > t.opts.Grace
 		used := s.used
 		s.mu.Unlock()
 		if free && (oldest == nil || used.Before(since)) {
@@ -186,12 +183,16 @@ func (t *Table) Held(s *Session) bool {
 // close removes a session and frees it, beside the caller.
 func (t *Table) close(s *Session, cause error) {
 	t.mu.Lock()
-	_, there := t.sessions[s.id]
-	delete(t.sessions, s.id)
-	t.mu.Unlock()
-	if there {
-		t.workers.Go(func() { s.shut(cause) })
+	defer t.mu.Unlock()
+	if t.sessions[s.id] == s {
+		t.remove(s, cause)
 	}
+}
+
+// remove takes a session off the list and frees it, beside the caller, who holds mu.
+func (t *Table) remove(s *Session, cause error) {
+	delete(t.sessions, s.id)
+	t.workers.Go(func() { s.shut(cause) })
 }
 
 // watch ends the sessions that nobody needs.
@@ -222,7 +223,7 @@ func (t *Table) overdue() map[*Session]error {
 		rest := t.now().Sub(s.used)
 		busy := len(s.turn) > 0
 		lost := s.streamed && !s.held
-		runs := s.running != nil
+		runs := s.running != nil && !s.running.finished()
 		s.mu.Unlock()
 		switch {
 		case busy:
@@ -235,6 +236,9 @@ func (t *Table) overdue() map[*Session]error {
 	return late
 }
 
+// Idle is how long a session without any request is kept.
+func (t *Table) Idle() time.Duration { return t.opts.Idle }
+
 // Active returns how many sessions there are, and how many there may be.
 func (t *Table) Active() (active, most int) {
 	t.mu.Lock()
@@ -242,11 +246,11 @@ func (t *Table) Active() (active, most int) {
 	return len(t.sessions), t.opts.Max
 }
 
-// Drain refuses further sessions and waits until no action runs any more, or ctx
-// ends. It reports how many were still running.
+// Drain refuses further sessions, episodes and actions, and waits until no action
+// runs any more, or ctx ends. It reports how many were still running.
 func (t *Table) Drain(ctx context.Context) (running int) {
 	t.mu.Lock()
-	t.draining = true
+	t.draining.Store(true)
 	t.mu.Unlock()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
@@ -255,7 +259,7 @@ func (t *Table) Drain(ctx context.Context) (running int) {
 		t.mu.Lock()
 		for _, s := range t.sessions {
 			s.mu.Lock()
-			if s.running != nil || len(s.turn) > 0 {
+			if s.running != nil && !s.running.finished() || len(s.turn) > 0 {
 				running++
 			}
 			s.mu.Unlock()
@@ -273,26 +277,23 @@ func (t *Table) Drain(ctx context.Context) (running int) {
 }
 
 // Draining reports whether the table takes no more sessions.
-func (t *Table) Draining() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.draining
-}
+func (t *Table) Draining() bool { return t.draining.Load() }
 
 // Forget removes a saved state.
 func (t *Table) Forget(snapshot string) error { return t.snapshots.forget(snapshot) }
 
-// Close ends every session and returns when all they held is freed.
+// Close ends every session and returns when all they held is freed. It is
+// idempotent.
 func (t *Table) Close() {
-	t.mu.Lock()
-	t.draining = true
-	all := t.sessions
-	t.sessions = map[string]*Session{}
-	t.mu.Unlock()
-	close(t.stop)
-	for _, s := range all {
-		t.workers.Go(func() { s.shut(ErrDraining) })
-	}
+	t.once.Do(func() {
+		t.mu.Lock()
+		t.draining.Store(true)
+		for _, s := range t.sessions {
+			t.remove(s, ErrDraining)
+		}
+		t.mu.Unlock()
+		close(t.stop)
+	})
 	t.workers.Wait()
 	t.snapshots.close()
 }
