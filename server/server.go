@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"mlgym/pool"
@@ -51,6 +52,8 @@ type Server struct {
 	nemo    *nemogym.Handler
 	mcp     *mcp.Handler
 	sess    *httpsession.Sessions
+	// bodyWait is how long a request's body may take to arrive.
+	bodyWait time.Duration
 }
 
 // New returns a server.
@@ -64,7 +67,7 @@ func New(opts Options) *Server {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{opts: opts}
+	s := &Server{opts: opts, bodyWait: time.Minute}
 	s.sess = &httpsession.Sessions{Table: opts.Sessions, Client: clientOf, MaxBodyBytes: opts.MaxBodyBytes}
 	s.openenv = openenv.New(openenv.Options{Sessions: s.sess, Tasks: opts.Tasks, Default: opts.Default, Version: opts.Version, Log: opts.Log})
 	s.nemo = &nemogym.Handler{Sessions: s.sess, Choose: s.openenv.Choose}
@@ -184,8 +187,29 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 			httpsession.Detail(w, status, text)
 			return
 		}
+		if r.ContentLength != 0 {
+			if late := http.NewResponseController(w); late.SetReadDeadline(time.Now().Add(s.bodyWait)) == nil {
+				r.Body = &timely{ReadCloser: r.Body, late: late}
+			}
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// timely is a body that has to arrive in time. Once it has, its request may take as
+// long as it needs.
+type timely struct {
+	io.ReadCloser
+	late *http.ResponseController
+}
+
+// Read implements [io.Reader].
+func (t *timely) Read(b []byte) (int, error) {
+	n, err := t.ReadCloser.Read(b)
+	if errors.Is(err, io.EOF) {
+		_ = t.late.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }
 
 // refused says why a request is not served; status 0 where it is.
@@ -259,6 +283,7 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) Shutdown(ctx context.Context) (cut int, err error) {
 	cut = s.opts.Sessions.Drain(ctx)
 	s.openenv.Close()
+	s.mcp.Close()
 	end, cancel := context.WithTimeout(context.Background(), time.Second) //nolint:contextcheck // ctx may have ended
 	defer cancel()
 	if err = s.http.Shutdown(end); err != nil { //nolint:contextcheck // likewise
@@ -282,7 +307,7 @@ func (l *limited) Accept() (net.Conn, error) {
 		<-l.places
 		return nil, err
 	}
-	return &placed{Conn: conn, leave: func() { <-l.places }}, nil
+	return &placed{Conn: conn, leave: sync.OnceFunc(func() { <-l.places })}, nil
 }
 
 // placed is a connection that gives its place back once.
@@ -293,9 +318,6 @@ type placed struct {
 
 // Close implements [net.Conn].
 func (p *placed) Close() error {
-	if leave := p.leave; leave != nil {
-		p.leave = nil
-		defer leave()
-	}
+	defer p.leave()
 	return p.Conn.Close()
 }

@@ -2,8 +2,11 @@
 // episode over the Model Context Protocol, through the official SDK, by streamable
 // HTTP or by standard input and output.
 //
-// An MCP session has one episode. It begins with the first call of a tool; the
-// server's instructions hold the task's statement where a task is chosen beforehand.
+// An MCP session has one episode at a time. Where a task is chosen beforehand, it
+// begins with the session, and the server's instructions hold the task's statement;
+// otherwise with the tool "begin". Calls that come at once are served one after the
+// other.
+//
 // Rewards and hidden scores are not told: what an agent sees here is what an agent
 // sees anywhere else.
 package mcp
@@ -25,7 +28,7 @@ import (
 	"mlgym/tool"
 )
 
-// SessionHeader is MCP's own name for a session. Its value is the session's id.
+// SessionHeader is MCP's own name for a session.
 const SessionHeader = "Mcp-Session-Id"
 
 // Options of a [Handler].
@@ -45,6 +48,12 @@ type Options struct {
 type Handler struct {
 	opts Options
 	http *sdk.StreamableHTTPHandler
+	bare *sdk.Server // of requests that have a session, which do not need another
+
+	mu       sync.Mutex
+	closed   bool
+	episodes map[string]*episode // by the id of their MCP session
+	open     sync.WaitGroup      // MCP sessions; one is added with mu held
 }
 
 // New returns a handler.
@@ -52,33 +61,113 @@ func New(opts Options) *Handler {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Handler{opts: opts}
+	h := &Handler{opts: opts, bare: sdk.NewServer(implementation(opts.Version), nil), episodes: map[string]*episode{}}
 	// The hosts that may be asked for are checked for all routes alike.
 	h.http = sdk.NewStreamableHTTPHandler(h.serverFor, &sdk.StreamableHTTPOptions{
-		Logger: opts.Log, MaxRequestBodyBytes: opts.MaxBodyBytes, DisableLocalhostProtection: true,
+		Logger: opts.Log, MaxRequestBodyBytes: opts.MaxBodyBytes, DisableLocalhostProtection: true, SessionTimeout: opts.Sessions.Idle(),
 	})
 	return h
 }
 
+func implementation(version string) *sdk.Implementation {
+	return &sdk.Implementation{Name: "mlgym", Title: "mlgym", Version: version}
+}
+
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := r.Header.Get(SessionHeader)
+	if id == "" {
+		if _, err := fromQuery(h.opts.Default, r); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+	}
 	h.http.ServeHTTP(w, r)
 	if r.Method == http.MethodDelete {
-		if s, err := h.opts.Sessions.Find(r.Header.Get(SessionHeader)); err == nil {
-			s.Close()
+		h.mu.Lock()
+		e := h.episodes[id]
+		h.mu.Unlock()
+		if e != nil {
+			e.end()
 		}
 	}
 }
 
+// Close ends every MCP session, and returns when they are gone.
+func (h *Handler) Close() {
+	h.mu.Lock()
+	h.closed = true
+	for _, e := range h.episodes {
+		h.open.Go(func() { _ = e.peer.Close() })
+	}
+	h.mu.Unlock()
+	h.open.Wait()
+}
+
 // serverFor makes the server of a new MCP session. The query says which episode it
-// gets: task, variant, mode, seed, max_steps.
+// gets: task, variant, mode, seed, max_steps. It is called for every request, and
+// for most more than once.
 func (h *Handler) serverFor(r *http.Request) *sdk.Server {
+	if r.Header.Get(SessionHeader) != "" {
+		return h.bare
+	}
 	request, err := fromQuery(h.opts.Default, r)
 	if err != nil {
-		return nil // answered by status 400
+		return nil // ServeHTTP looked
 	}
-	e := &episode{table: h.opts.Sessions, client: h.opts.Client(r), request: request}
-	return e.server(h.opts.Version, h.opts.Log, "")
+	e := newEpisode(h.opts.Sessions, h.opts.Client(r), request)
+	srv := e.server(h.opts.Version, h.opts.Log, "")
+	srv.AddReceivingMiddleware(h.welcome(e))
+	return srv
+}
+
+// welcome begins the episode of a client that introduces itself, and puts the task's
+// statement into what it is told. Nothing is held for those that only ask what is
+// spoken here.
+func (h *Handler) welcome(e *episode) sdk.Middleware {
+	return func(next sdk.MethodHandler) sdk.MethodHandler {
+		return func(ctx context.Context, method string, req sdk.Request) (sdk.Result, error) {
+			peer, ok := req.GetSession().(*sdk.ServerSession)
+			if method != "initialize" || !ok {
+				return next(ctx, method, req)
+			}
+			if err := h.enter(e, peer); err != nil {
+				return nil, err
+			}
+			statement, _, err := e.statement(ctx)
+			if err != nil && !errors.Is(err, errNoTask) {
+				e.end()
+				return nil, err
+			}
+			result, err := next(ctx, method, req)
+			if told, ok := result.(*sdk.InitializeResult); ok && statement != "" {
+				told.Instructions += "\n\n" + statement
+			}
+			return result, err
+		}
+	}
+}
+
+// enter sees to it that the episode ends with its MCP session.
+func (h *Handler) enter(e *episode, peer *sdk.ServerSession) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.closed:
+		return session.ErrDraining
+	case e.peer != nil:
+		return errors.New("this session was initialized before")
+	}
+	e.peer = peer
+	h.episodes[peer.ID()] = e
+	h.open.Go(func() {
+		_ = peer.Wait() // how it ended does not matter
+		e.end()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.episodes, peer.ID())
+	})
+	return nil
 }
 
 func fromQuery(request session.Request, r *http.Request) (session.Request, error) {
@@ -91,14 +180,14 @@ func fromQuery(request session.Request, r *http.Request) (session.Request, error
 	if v := q.Get("seed"); v != "" {
 		seed, err := strconv.ParseUint(v, 10, 53)
 		if err != nil {
-			return request, err
+			return request, fmt.Errorf("seed=%.40s: a whole number from 0 to 2^53-1 is wanted", v)
 		}
 		request.Seed = &seed
 	}
 	if v := q.Get("max_steps"); v != "" {
 		n, err := strconv.Atoi(v)
-		if err != nil {
-			return request, err
+		if err != nil || n < 1 {
+			return request, fmt.Errorf("max_steps=%.40s: a whole number from 1 is wanted", v)
 		}
 		request.MaxSteps = n
 	}
@@ -111,60 +200,97 @@ func ServeStdio(ctx context.Context, opts Options) error {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	e := &episode{table: opts.Sessions, client: "stdio", request: opts.Default}
-	statement := ""
-	if opts.Default.Task != "" {
-		reply, err := e.begin(ctx)
-		if err != nil {
-			return err
-		}
-		statement = reply.Observation.Text
+	e := newEpisode(opts.Sessions, "stdio", opts.Default)
+	statement, _, err := e.statement(ctx)
+	if err != nil && !errors.Is(err, errNoTask) {
+		return err
 	}
-	err := e.server(opts.Version, opts.Log, statement).Run(ctx, &sdk.StdioTransport{})
+	err = e.server(opts.Version, opts.Log, statement).Run(ctx, &sdk.StdioTransport{})
 	e.end()
 	return err
 }
+
+// errNoTask is the error of an episode that cannot begin by itself.
+var errNoTask = errors.New("no task was chosen: call begin with a task, or give the server one")
 
 // episode is what one MCP session has.
 type episode struct {
 	table   *session.Table
 	client  string
 	request session.Request
+	turn    chan struct{}      // holds a token while a call is served
+	peer    *sdk.ServerSession // over HTTP
 
 	mu      sync.Mutex
 	session *session.Session
+	over    bool // its client has gone
 }
 
-// open opens the session, which is MCP's session too.
-func (e *episode) open() (*session.Session, error) {
+func newEpisode(table *session.Table, client string, request session.Request) *episode {
+	return &episode{table: table, client: client, request: request, turn: make(chan struct{}, 1)}
+}
+
+// take waits until no other call is served.
+func (e *episode) take(ctx context.Context) (release func(), err error) {
+	select {
+	case e.turn <- struct{}{}:
+		return func() { <-e.turn }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// current is the session, nil where there is none yet.
+func (e *episode) current() *session.Session {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.session != nil {
-		return e.session, nil
-	}
-	var err error
-	e.session, err = e.table.Open(e.client, false)
-	return e.session, err
+	return e.session
 }
 
-// begin begins the episode, unless it has begun.
-func (e *episode) begin(ctx context.Context) (session.Reply, error) {
-	s, err := e.open()
-	if err != nil {
-		return session.Reply{}, err
+// open returns the session, a further one only where it is asked for.
+func (e *episode) open(again bool) (*session.Session, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.over {
+		return nil, session.ErrClosed
 	}
-	if reply, ok := s.Last(); ok {
-		return reply, nil
+	if e.session != nil {
+		why := e.session.Why()
+		if why == nil {
+			return e.session, nil
+		}
+		if !again {
+			return nil, fmt.Errorf("the episode has ended (%w): call begin for another one", why)
+		}
+	}
+	s, err := e.table.Open(e.client, false)
+	if err != nil {
+		return nil, err
+	}
+	e.session = s
+	return s, nil
+}
+
+// begin begins the episode, unless it has begun. The caller has the turn.
+func (e *episode) begin(ctx context.Context) (*session.Session, error) {
+	s, err := e.open(false)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := s.First(); ok {
+		return s, nil
 	}
 	if e.request.Task == "" {
-		return session.Reply{}, errors.New("no task was chosen: call begin with a task, or give the server one")
+		return nil, errNoTask
 	}
-	return s.Reset(ctx, e.request)
+	_, err = s.Reset(ctx, e.request)
+	return s, err
 }
 
 func (e *episode) end() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.over = true
 	if e.session != nil {
 		e.session.Close()
 	}
@@ -180,15 +306,8 @@ func (e *episode) server(version string, log *slog.Logger, statement string) *sd
 	if statement != "" {
 		text += "\n\n" + statement
 	}
-	srv := sdk.NewServer(&sdk.Implementation{Name: "mlgym", Title: "mlgym", Version: version}, &sdk.ServerOptions{
+	srv := sdk.NewServer(implementation(version), &sdk.ServerOptions{
 		Instructions: text, Logger: log, Capabilities: &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}},
-		GetSessionID: func() string {
-			s, err := e.open()
-			if err != nil {
-				return "" // the first call says why
-			}
-			return s.ID()
-		},
 	})
 	add := func(name, description string, schema json.RawMessage, run func(ctx context.Context, args json.RawMessage) (string, bool, error)) {
 		srv.AddTool(&sdk.Tool{Name: name, Description: description, InputSchema: schema}, func(ctx context.Context, req *sdk.CallToolRequest) (*sdk.CallToolResult, error) {
@@ -238,16 +357,17 @@ var (
 
 // statement returns the task's text, beginning the episode where it has not begun.
 func (e *episode) statement(ctx context.Context) (string, bool, error) {
-	e.mu.Lock()
-	s := e.session
-	e.mu.Unlock()
-	if s != nil {
-		if first, ok := s.First(); ok {
-			return first.Observation.Text, false, nil
-		}
+	release, err := e.take(ctx)
+	if err != nil {
+		return "", true, err
 	}
-	reply, err := e.begin(ctx)
-	return reply.Observation.Text, false, err
+	defer release()
+	s, err := e.begin(ctx)
+	if err != nil {
+		return "", true, err
+	}
+	first, _ := s.First()
+	return first.Observation.Text, false, nil
 }
 
 // restart begins another episode.
@@ -275,7 +395,12 @@ func (e *episode) restart(ctx context.Context, args json.RawMessage) (string, bo
 	if request.Task == "" {
 		return "A task is wanted.\n", true, nil
 	}
-	s, err := e.open()
+	release, err := e.take(ctx)
+	if err != nil {
+		return "", true, err
+	}
+	defer release()
+	s, err := e.open(true)
 	if err != nil {
 		return "", true, err
 	}
@@ -285,12 +410,19 @@ func (e *episode) restart(ctx context.Context, args json.RawMessage) (string, bo
 
 // step runs an action, in an episode that is begun where there is none.
 func (e *episode) step(ctx context.Context, a gym.Action) (string, bool, error) {
-	if _, err := e.begin(ctx); err != nil {
+	release, err := e.take(ctx)
+	if err != nil {
 		return "", true, err
 	}
-	e.mu.Lock()
-	s := e.session
-	e.mu.Unlock()
+	defer release()
+	s, err := e.begin(ctx)
+	if err != nil {
+		return "", true, err
+	}
+	return perform(ctx, s, a)
+}
+
+func perform(ctx context.Context, s *session.Session, a gym.Action) (string, bool, error) {
 	reply, err := s.Step(ctx, a, session.StepOptions{})
 	if err != nil {
 		return "", true, err
@@ -304,11 +436,20 @@ func (e *episode) step(ctx context.Context, a gym.Action) (string, bool, error) 
 
 // goOn waits for what runs, or stops it.
 func (e *episode) goOn(ctx context.Context, word string) (string, bool, error) {
-	e.mu.Lock()
-	s := e.session
-	e.mu.Unlock()
+	s := e.current()
 	if s == nil || !s.State().Running {
 		return "Nothing is running.\n", false, nil
 	}
-	return e.step(ctx, gym.Action{Command: word})
+	if word == session.WordInterrupt {
+		s.Interrupt() // at once, though another call may wait for what runs
+	}
+	release, err := e.take(ctx)
+	if err != nil {
+		return "", true, err
+	}
+	defer release()
+	if !s.State().Running {
+		return "The command has ended: what it printed is the result of the call that waited for it.\n", false, nil
+	}
+	return perform(ctx, s, gym.Action{Command: word})
 }

@@ -34,9 +34,11 @@ type Handler struct {
 	opts    Options
 	http    *httpsession.Sessions
 	table   *session.Table
-	open    sync.WaitGroup // connections
 	closing chan struct{}
-	once    sync.Once
+
+	mu     sync.Mutex
+	closed bool
+	open   sync.WaitGroup // connections; one is added with mu held
 }
 
 // New returns a handler.
@@ -70,6 +72,23 @@ func (h *Handler) Routes(mux *http.ServeMux) {
 // Close ends every connection, after the reply that is under way, and returns when
 // they are gone.
 func (h *Handler) Close() {
-	h.once.Do(func() { close(h.closing) })
+	h.mu.Lock()
+	if !h.closed {
+		h.closed = true
+		close(h.closing)
+	}
+	h.mu.Unlock()
 	h.open.Wait()
+}
+
+// enter counts a connection, or answers that none are taken any more.
+func (h *Handler) enter(w http.ResponseWriter) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		httpsession.Detail(w, http.StatusServiceUnavailable, session.ErrDraining.Error())
+		return false
+	}
+	h.open.Add(1)
+	return true
 }

@@ -194,7 +194,9 @@ func (h *Handler) call(ctx context.Context, s *session.Session, params map[strin
 
 // ServeMCPSocket serves WS /mcp: JSON-RPC, with a session of its own.
 func (h *Handler) ServeMCPSocket(w http.ResponseWriter, r *http.Request) {
-	h.open.Add(1)
+	if !h.enter(w) {
+		return
+	}
 	defer h.open.Done()
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
@@ -204,18 +206,23 @@ func (h *Handler) ServeMCPSocket(w http.ResponseWriter, r *http.Request) {
 	conn.SetReadLimit(largest * h.http.MaxBodyBytes)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	c := &connection{h: h, conn: conn, client: h.http.Client(r), frames: make(chan []byte, ahead)}
+	c := &connection{h: h, conn: conn, client: h.http.Client(r), frames: make(chan message, ahead)}
 	if c.session, err = h.table.Open(c.client, true); err != nil {
 		c.write(ctx, rpcReply{Version: "2.0", ID: json.RawMessage("null"), Error: rpcFailure(err)})
 		return
 	}
 	defer c.session.Close()
-	go c.read(ctx, cancel)
-	go c.keepAlive(ctx)
+	defer c.attend(ctx, cancel)()
 	for {
 		select {
-		case data := <-c.frames:
-			if !c.write(ctx, h.rpc(ctx, data, c.session, c.client)) {
+		case m := <-c.frames:
+			reply := rpcReply{Version: "2.0", ID: json.RawMessage("null")}
+			if m.size > int64(len(m.text)) {
+				reply.Error = rpcFail(rpcRequest, "Invalid request: %s", m.tooLong(h.http.MaxBodyBytes))
+			} else {
+				reply = h.rpc(ctx, m.text, c.session, c.client)
+			}
+			if !c.write(ctx, reply) {
 				return
 			}
 		case <-ctx.Done():

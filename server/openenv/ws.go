@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -32,12 +34,25 @@ type connection struct {
 	client  string
 	session *session.Session
 	owned   bool // it ends with a close frame
-	frames  chan []byte
+	frames  chan message
+}
+
+// message is one of a client. The text of one that is too large is not kept.
+type message struct {
+	text []byte
+	size int64
+}
+
+// tooLong says so of a message whose text was not kept.
+func (m message) tooLong(most int64) string {
+	return fmt.Sprintf("the message has %d bytes of at most %d", m.size, most)
 }
 
 // serveWS serves one connection: a session of its own, or one that is attached to.
 func (h *Handler) serveWS(w http.ResponseWriter, r *http.Request) {
-	h.open.Add(1)
+	if !h.enter(w) {
+		return
+	}
 	defer h.open.Done()
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
@@ -47,7 +62,7 @@ func (h *Handler) serveWS(w http.ResponseWriter, r *http.Request) {
 	conn.SetReadLimit(largest * h.http.MaxBodyBytes)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	c := &connection{h: h, conn: conn, client: h.http.Client(r), frames: make(chan []byte, ahead)}
+	c := &connection{h: h, conn: conn, client: h.http.Client(r), frames: make(chan message, ahead)}
 	if id := r.URL.Query().Get("session_id"); id != "" {
 		c.session, err = h.table.Attach(id)
 	} else {
@@ -59,18 +74,28 @@ func (h *Handler) serveWS(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer func() { h.table.Leave(c.session) }()
-	// A reader beside the steps: it answers pings during hour-long commands, and
-	// finds out that the client has gone.
-	go c.read(ctx, cancel)
-	go c.keepAlive(ctx)
+	defer c.attend(ctx, cancel)()
 	c.serve(ctx)
+}
+
+// attend reads beside the steps: that answers pings during hour-long commands, and
+// finds out that the client has gone. What it returns ends it, and the connection.
+func (c *connection) attend(ctx context.Context, cancel func()) (stop func()) {
+	var beside sync.WaitGroup
+	beside.Go(func() { c.read(ctx, cancel) })
+	beside.Go(func() { c.keepAlive(ctx) })
+	return func() {
+		cancel()
+		_ = c.conn.CloseNow()
+		beside.Wait()
+	}
 }
 
 // read passes on messages until the connection ends.
 func (c *connection) read(ctx context.Context, cancel func()) {
 	defer cancel()
 	for {
-		kind, data, err := c.conn.Read(ctx)
+		kind, m, err := c.next(ctx)
 		if err != nil {
 			return
 		}
@@ -79,12 +104,29 @@ func (c *connection) read(ctx context.Context, cancel func()) {
 			return
 		}
 		select {
-		case c.frames <- data:
+		case c.frames <- m:
 		default:
 			_ = c.conn.Close(websocket.StatusPolicyViolation, fmt.Sprintf("more than %d messages without waiting for the replies", ahead))
 			return
 		}
 	}
+}
+
+// next reads a message, of which it keeps no more than is served.
+func (c *connection) next(ctx context.Context) (kind websocket.MessageType, m message, err error) {
+	kind, r, err := c.conn.Reader(ctx)
+	if err != nil {
+		return kind, m, err
+	}
+	most := c.h.http.MaxBodyBytes
+	if m.text, err = io.ReadAll(io.LimitReader(r, most+1)); err != nil {
+		return kind, m, err
+	}
+	if m.size = int64(len(m.text)); m.size <= most {
+		return kind, m, nil
+	}
+	rest, err := io.Copy(io.Discard, r)
+	return kind, message{size: m.size + rest}, err
 }
 
 // keepAlive finds out about clients that vanished without a word.
@@ -111,8 +153,8 @@ func (c *connection) keepAlive(ctx context.Context) {
 func (c *connection) serve(ctx context.Context) {
 	for {
 		select {
-		case data := <-c.frames:
-			if !c.answer(ctx, data) {
+		case m := <-c.frames:
+			if !c.answer(ctx, m) {
 				return
 			}
 		case <-ctx.Done():
@@ -138,11 +180,11 @@ func why(s *session.Session) string {
 }
 
 // answer serves one message, and reports whether the connection goes on.
-func (c *connection) answer(ctx context.Context, data []byte) bool {
-	if int64(len(data)) > c.h.http.MaxBodyBytes {
-		return c.fail(ctx, problems{{Type: "too_long", Loc: []string{}, Msg: fmt.Sprintf("the message has %d bytes of at most %d", len(data), c.h.http.MaxBodyBytes)}})
+func (c *connection) answer(ctx context.Context, m message) bool {
+	if m.size > int64(len(m.text)) {
+		return c.fail(ctx, problems{{Type: "too_long", Loc: []string{}, Msg: m.tooLong(c.h.http.MaxBodyBytes)}})
 	}
-	f, code, err := decodeFrame(data)
+	f, code, err := decodeFrame(m.text)
 	if err != nil {
 		d, _ := failure(err)
 		d.Code = code
