@@ -140,6 +140,8 @@ func (f Filter) result(c *Chosen) string {
 		return "the run has not ended"
 	case r.Fault != "":
 		return "a fault of the infrastructure ended it: " + r.Fault
+	case r.Steps == 0 && r.Requests == 0:
+		return "nothing was done in it, or its record is not there" // it would stand among the best all the same
 	case !scored && !f.Unscored:
 		return "no final score"
 	case f.MinScore != nil && (!scored || c.Manifest.Direction.Better(*f.MinScore, score)):

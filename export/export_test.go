@@ -164,6 +164,8 @@ func TestChoose(t *testing.T) {
 		{name: "cut", task: "one", commands: []string{"x"}, cut: true},
 		{name: "fault", task: "one", commands: []string{"x"}, fault: true},
 		{name: "unscored", task: "one", commands: []string{"x"}},
+		{name: "z1", task: "one", score: new(9.0), reward: 9}, // as one whose scores alone were published
+		{name: "z2", task: "one", score: new(9.0), reward: 9},
 	} {
 		write(t, root, a)
 	}
@@ -200,8 +202,8 @@ func TestChoose(t *testing.T) {
 			if diff := cmp.Diff(tt.want, strings.Join(got, " ")); diff != "" {
 				t.Errorf("(-want +got)\n%s\nleft out: %+v", diff, left)
 			}
-			if len(chosen)+len(left) != 8 {
-				t.Errorf("%d chosen and %d left out of 8", len(chosen), len(left))
+			if len(chosen)+len(left) != 10 {
+				t.Errorf("%d chosen and %d left out of 10", len(chosen), len(left))
 			}
 		})
 	}

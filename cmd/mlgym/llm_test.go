@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,10 +25,11 @@ func TestRealModel(t *testing.T) {
 	t.Setenv("ANTHROPIC_API_KEY", "sk-ant-a-key-that-must-not-be-recorded-0123456789")
 	for _, tc := range []struct {
 		name, model, base, scaffold string
+		tokens                      bool
 	}{
-		{"openai", "openai/smollm2", url + "/v1", "default"},
-		{"openai function calling", "openai/smollm2", url + "/v1", "function-calling"},
-		{"anthropic", "anthropic/smollm2", url, "xml"},
+		{"openai", "openai/smollm2", url + "/v1", "default", true},
+		{"openai function calling", "openai/smollm2", url + "/v1", "function-calling", false},
+		{"anthropic", "anthropic/smollm2", url, "xml", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
@@ -36,7 +38,11 @@ func TestRealModel(t *testing.T) {
 				"run", "--task", "battleOfSexes", "--variant", "small", "--agent", "llm", "--scaffold", tc.scaffold,
 				"--max-steps", "3", "--max-tokens", "100", "--json", "--quiet", "--seed", "5",
 			}
-			first := run(t, append(common, "--model", tc.model, "--base-url", tc.base, "--record", cassette, "--out", "live")...)
+			live := append(slices.Clip(common), "--model", tc.model, "--base-url", tc.base, "--record", cassette, "--out", "live")
+			if tc.tokens {
+				live = append(live, "--record-tokens")
+			}
+			first := run(t, live...)
 			if first.Interrupted || first.ExitStatus.IsZero() || first.Requests == 0 || first.TokensIn == 0 || first.TokensOut == 0 {
 				t.Errorf("the episode ended as %+v", first)
 			}
@@ -57,12 +63,52 @@ func TestRealModel(t *testing.T) {
 			if second.ExitStatus != first.ExitStatus || second.Steps != first.Steps || second.TokensOut != first.TokensOut {
 				t.Errorf("from the cassette the episode ended as %+v, live as %+v", second, first)
 			}
+			if tc.tokens {
+				for _, dir := range []string{"live", "again"} { // the cassette has them too
+					checkTurns(t, dir, first)
+				}
+			}
 			for _, path := range []string{cassette, filepath.Join("live", runstore.TrajectoryName), filepath.Join("live", runstore.ManifestName)} {
 				if text := read(t, path); strings.Contains(text, "must-not-be-recorded") {
 					t.Errorf("%s holds the key", filepath.Base(path))
 				}
 			}
 		})
+	}
+}
+
+// checkTurns exports a run and checks that the tokens of all its requests add up to
+// what the server counted.
+func checkTurns(t *testing.T, dir string, want runstore.Result) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	if code := cli.Main([]string{"export", dir, "--format", "turns", "--unscored"}, strings.NewReader(""), &out, &errs); code != 0 {
+		t.Fatalf("export: exit code %d\n%s", code, errs.String())
+	}
+	var requests int
+	var read, wrote int64
+	for line := range bytes.Lines(out.Bytes()) {
+		var turn struct {
+			Prompt     []int     `json:"prompt_token_ids"`
+			Completion []int     `json:"completion_token_ids"`
+			LogProbs   []float64 `json:"per_token_logps"`
+			Mask       []int     `json:"loss_mask"`
+		}
+		if err := json.Unmarshal(line, &turn); err != nil {
+			t.Fatal(err)
+		}
+		requests++
+		read += int64(len(turn.Prompt))
+		wrote += int64(len(turn.Completion))
+		if len(turn.Mask) != len(turn.Prompt)+len(turn.Completion) {
+			t.Errorf("a loss mask of %d for %d and %d tokens", len(turn.Mask), len(turn.Prompt), len(turn.Completion))
+		}
+		if len(turn.LogProbs) != 0 && len(turn.LogProbs) != len(turn.Completion) {
+			t.Errorf("%d probabilities of %d tokens", len(turn.LogProbs), len(turn.Completion))
+		}
+	}
+	if requests != want.Requests || read != want.TokensIn || wrote != want.TokensOut {
+		t.Errorf("%s: %d requests, %d tokens read and %d written; the server counted %d, %d and %d", dir, requests, read, wrote, want.Requests, want.TokensIn, want.TokensOut)
 	}
 }
 

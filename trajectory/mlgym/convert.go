@@ -24,8 +24,8 @@ type Sink interface {
 var scoreMark = []byte("Evaluation Score: {")
 
 // Convert writes the record of a run as events of ours. Every action and every
-// answer is kept; what MLGym did not record is left empty: the task statement,
-// the times of day (events are dated from start on by the recorded duration of
+// answer is kept, and the statement of the task, but not what the system prompt said
+// of MLGym's own commands. What MLGym did not record is left empty: the times of day (events are dated from start on by the recorded duration of
 // the commands), and tokens by turn, so that the sums for the whole run stand
 // in its last turn.
 //
@@ -94,7 +94,7 @@ func (c *converter) note(format string, args ...any) error {
 func (c *converter) begin(graded int) error {
 	c.matched = len(c.attempts) == graded || len(c.attempts) == graded+1
 	if err := c.write(trajectory.Event{Reset: &trajectory.Reset{
-		Observation: gym.Observation{StepsLeft: stepLimit, WorkingDir: "/home/agent/workspace"},
+		Observation: gym.Observation{Text: valid([]byte(c.run.Trailer.Statement)), StepsLeft: stepLimit, WorkingDir: "/home/agent/workspace"},
 	}}); err != nil {
 		return err
 	}

@@ -116,6 +116,7 @@ const small = `{
  "environment": "mlgym_main",
  "history": [
   {"role": "system", "content": "x\"y\\"},
+  {"content": "Impro\u0076e it.", "role": "user"},
   {"action": "ls\n", "role": "assistant"},
   {"role": "assistant", "content": "z", "action": " python \u00e9.py\n "},
   {"role": "user", "content": "late", "action": "not this"}
@@ -135,7 +136,7 @@ func TestReadTraj(t *testing.T) {
 		{3, "edit 1:1\nx\nend_of_edit", "", "", "/w/a b.py", "/w/src", 0},
 	}
 	wantTrailer := Trailer{
-		HasExitStatus: true, LastAction: " python é.py\n ", HasLastAction: true, Steps: 3, HasTrajectory: true, HasInfo: true,
+		HasExitStatus: true, Statement: "Improve it.", LastAction: " python é.py\n ", HasLastAction: true, Steps: 3, HasTrajectory: true, HasInfo: true,
 		Usage: Usage{HasTokens: true, TokensSent: 12, TokensReceived: 3, APICalls: 2, RecordedCostTotal: 0.5},
 	}
 	for name, r := range map[string]io.Reader{

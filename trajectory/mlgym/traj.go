@@ -61,9 +61,12 @@ type Trailer struct {
 	// recorded, which may be one that was never executed to its end.
 	LastAction    string
 	HasLastAction bool
-	Submission    string
-	Usage         Usage
-	Steps         int
+	// Statement is what the agent was told first, after what it was told of itself:
+	// the task. Empty where the history does not begin so.
+	Statement  string
+	Submission string
+	Usage      Usage
+	Steps      int
 	// HasTrajectory and HasInfo say which of the parts the file holds.
 	HasTrajectory, HasInfo bool
 }
@@ -98,15 +101,25 @@ func readTraj(s *scanner, want Field, visit func(*Step) error) (Trailer, error) 
 			})
 			t.HasTrajectory = err == nil
 		case "history":
-			t.HasLastAction = false
+			t.HasLastAction, t.Statement = false, ""
+			opening := true // nobody has answered yet
 			err = s.array(func(int) error {
-				var assistant, found bool
+				var assistant, user, found bool
+				content := ""
 				err := lenient(s.object(func(key []byte) error {
 					var err error
 					switch string(key) {
 					case "role":
 						room, err = s.text(room[:0])
-						assistant = err == nil && string(room) == "assistant"
+						assistant, user = err == nil && string(room) == "assistant", err == nil && string(room) == "user"
+						return lenient(err)
+					case "content":
+						if !opening {
+							return s.skip()
+						}
+						var text []byte
+						text, err = s.text(nil)
+						content = string(text)
 						return lenient(err)
 					case "action":
 						room, err = s.text(room[:0])
@@ -119,7 +132,11 @@ func readTraj(s *scanner, want Field, visit func(*Step) error) (Trailer, error) 
 					}
 					return s.skip()
 				}))
+				if user && opening {
+					t.Statement = content // the last one, after demonstrations
+				}
 				if assistant {
+					opening = false
 					t.HasLastAction = true
 					t.LastAction = ""
 					if found {
