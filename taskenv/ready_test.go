@@ -380,3 +380,13 @@ func TestInterrupt(t *testing.T) {
 	grade = func(context.Context) error { return nil }
 	wantText(t, step(t, env, "validate"), "Evaluation Score")
 }
+
+// claimOnce gives one prepared sandbox to an environment.
+func claimOnce(cfg taskenv.Config, ready *taskenv.Ready) taskenv.Config {
+	cfg.Claim = func(context.Context) (*taskenv.Ready, error) {
+		given := ready
+		ready = nil
+		return given, nil
+	}
+	return cfg
+}

@@ -215,12 +215,12 @@ func (c *Client) dispatch(f wire.Frame) error {
 	}
 	switch f.Type {
 	case wire.Data:
-		fd, data, err := f.FD()
+		fd, _, err := f.FD()
 		if err != nil {
 			return err
 		}
 		if r := s.recv[fd]; r != nil {
-			return r.Push(data)
+			return r.PushFrame(f)
 		}
 	case wire.CloseFD:
 		fd, _, err := f.FD()

@@ -358,6 +358,18 @@ func (p *pipes) Read(b []byte) (int, error)  { return p.r.Read(b) }
 func (p *pipes) Write(b []byte) (int, error) { return p.w.Write(b) }
 func (p *pipes) Close() error                { return errors.Join(p.w.Close(), p.r.Close()) }
 
+// SetBuffer implements [shim.Buffered].
+func (p *pipes) SetBuffer(bytes int) {
+	for _, f := range []*os.File{p.r, p.w} {
+		raw, err := f.SyscallConn()
+		if err != nil {
+			continue
+		}
+		// A preference: where it cannot be had, everything works as well.
+		_ = raw.Control(func(fd uintptr) { _, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, bytes) })
+	}
+}
+
 // lastLines keeps the end of what bwrap and the shim print, for error messages.
 type lastLines struct {
 	mu  sync.Mutex

@@ -2,9 +2,12 @@ package server
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -157,19 +160,67 @@ func readProc(pid int) (proc, bool) {
 	return p, true
 }
 
-// pids lists the processes of the sandbox.
+// procDir is /proc, open for good: it is listed around every action.
+var procDir = struct {
+	mu  sync.Mutex
+	fd  int
+	buf []byte
+}{fd: -1}
+
+// pids lists the processes of the sandbox in ascending order. It reads the folder's
+// entries itself: os.ReadDir opens it each time and makes a string of each name,
+// which took a quarter of the time that the shim has for an action.
 func pids() []int {
-	dir, err := os.Open("/proc")
-	if err != nil {
+	procDir.mu.Lock()
+	defer procDir.mu.Unlock()
+	if procDir.fd < 0 {
+		fd, err := unix.Open("/proc", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return nil
+		}
+		procDir.fd, procDir.buf = fd, make([]byte, 16<<10)
+	}
+	if _, err := unix.Seek(procDir.fd, 0, io.SeekStart); err != nil {
 		return nil
 	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
-	out := make([]int, 0, len(names))
-	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil {
+	var out []int
+	for {
+		n, err := unix.ReadDirent(procDir.fd, procDir.buf)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n <= 0 {
+			slices.Sort(out)
+			return out
+		}
+		out = appendPIDs(out, procDir.buf[:n])
+	}
+}
+
+// appendPIDs adds the entries whose name is a number. An entry is a linux_dirent64:
+// inode and offset of 8 bytes each, its length in 2, a type in 1, and the name up to
+// a zero byte.
+func appendPIDs(out []int, entries []byte) []int {
+	const atLength, atName = 16, 19
+	for len(entries) > atName {
+		length := int(binary.NativeEndian.Uint16(entries[atLength:]))
+		if length <= atName || length > len(entries) {
+			return out
+		}
+		pid, digits := 0, 0
+		for _, c := range entries[atName:length] {
+			if c < '0' || c > '9' {
+				if c != 0 {
+					digits = 0
+				}
+				break
+			}
+			pid, digits = 10*pid+int(c-'0'), digits+1
+		}
+		if digits > 0 {
 			out = append(out, pid)
 		}
+		entries = entries[length:]
 	}
 	return out
 }
@@ -177,7 +228,7 @@ func pids() []int {
 // mark remembers which processes there were, so that later ones can be told
 // from them.
 type mark struct {
-	pids  map[int]bool
+	pids  []int // in ascending order
 	ticks uint64
 }
 
@@ -185,10 +236,7 @@ type mark struct {
 const ticksPerSecond = 100
 
 func now() mark {
-	m := mark{pids: map[int]bool{}}
-	for _, pid := range pids() {
-		m.pids[pid] = true
-	}
+	m := mark{pids: pids()}
 	var ts unix.Timespec
 	// Start times of processes are given in this clock.
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err == nil {
@@ -215,7 +263,7 @@ func (r *reaper) since(m mark, root int) []proc {
 		if pid == self || pid == root || p.state == 'Z' || known[pid] {
 			continue
 		}
-		if m.pids[pid] && (m.ticks == 0 || p.start <= m.ticks) {
+		if _, old := slices.BinarySearch(m.pids, pid); old && (m.ticks == 0 || p.start <= m.ticks) {
 			continue
 		}
 		top := pid

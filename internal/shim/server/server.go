@@ -222,7 +222,7 @@ func (c *conn) serve(ctx context.Context, f wire.Frame) error {
 
 // data passes on what belongs to a stream under way.
 func (c *conn) data(f wire.Frame) error {
-	fd, rest, err := f.FD()
+	fd, _, err := f.FD()
 	if err != nil {
 		return err
 	}
@@ -231,7 +231,7 @@ func (c *conn) data(f wire.Frame) error {
 	c.mu.Unlock()
 	switch {
 	case f.Type == wire.Data && in != nil:
-		return in.Push(rest)
+		return in.PushFrame(f)
 	case f.Type == wire.CloseFD && in != nil:
 		in.End(io.EOF)
 	case f.Type == wire.Ack && out != nil:

@@ -25,7 +25,7 @@ const stateCommand = `{ builtin printf '+ %[2]d\0' >&63; IFS= builtin read -r -d
 // dumpText writes the state of the shell behind itself into the memory file of
 // the action: fields that each end with a zero byte. It works in a copy of the
 // shell, which it first frees of what could change the meaning of its words.
-const dumpText = `( \builtin shopt -p; \builtin printf '\0'; \builtin set +o; \builtin printf '\0'
+var dumpText = `( \builtin shopt -p; \builtin printf '\0'; \builtin set +o; \builtin printf '\0'
 \builtin set +efnuvx; \builtin shopt -u expand_aliases nocasematch
 \builtin test "$#" = 0 || \builtin printf '%q ' "$@"; \builtin printf '\0'
 \builtin umask -p; \builtin printf '\0'
@@ -34,9 +34,19 @@ const dumpText = `( \builtin shopt -p; \builtin printf '\0'; \builtin set +o; \b
 \builtin trap -p; \builtin printf '\0'
 \builtin declare -f; \builtin printf '\0'
 \builtin declare -F; \builtin printf '\0'
-\builtin compgen -v | while IFS= \builtin read -r MLGYM_ACTION; do
+for MLGYM_ACTION in ` + everyName + `; do
 \builtin printf '%s\0' "$MLGYM_ACTION"; \builtin declare -p "$MLGYM_ACTION"; \builtin printf '\0'; done
 \builtin printf 'end\0' ) >&62 || \builtin :`
+
+// everyName expands to the names of all variables, by their first letters, whatever
+// splits words and without another process.
+var everyName = func() string {
+	var b strings.Builder
+	for _, first := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_" {
+		fmt.Fprintf(&b, `"${!%c@}" `, first)
+	}
+	return b.String()
+}()
 
 // shellDump is what dumpText tells.
 type shellDump struct {
@@ -245,8 +255,37 @@ func (r *runner) dump(ctx context.Context, s *state) ([]byte, error) {
 	return text, nil
 }
 
+// begun is what a shell told of itself before it is changed.
+type begun struct {
+	dump *shellDump
+	err  error
+}
+
+// begin asks a fresh shell for its state, while its files are restored.
+func (r *runner) begin(ctx context.Context, s state) <-chan begun {
+	told := make(chan begun, 1)
+	if s.ShellEnded {
+		told <- begun{}
+		return told
+	}
+	go func() {
+		var b begun
+		defer func() { told <- b }()
+		if _, b.err = r.ready(ctx); b.err != nil {
+			return
+		}
+		text, err := r.tell(ctx)
+		if err != nil {
+			b.err = fmt.Errorf("the shell's state: %w", err)
+			return
+		}
+		b.dump, b.err = parseDump(text)
+	}()
+	return told
+}
+
 // undump takes a fresh shell to a state.
-func (r *runner) undump(ctx context.Context, s state, text []byte) error {
+func (r *runner) undump(ctx context.Context, s state, text []byte, from begun) error {
 	r.dir.Store(s.Dir)
 	if s.ShellEnded {
 		// The next action starts another shell, and tells so.
@@ -259,18 +298,10 @@ func (r *runner) undump(ctx context.Context, s state, text []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err := r.ready(ctx); err != nil {
-		return err
+	if from.err != nil {
+		return from.err
 	}
-	began, err := r.tell(ctx)
-	if err != nil {
-		return fmt.Errorf("the shell's state: %w", err)
-	}
-	from, err := parseDump(began)
-	if err != nil {
-		return err
-	}
-	script := fmt.Sprintf("{ \\builtin cd -- %s\n%s} >/dev/null || \\builtin :", quoted(s.Dir), want.script(from))
+	script := fmt.Sprintf("{ \\builtin cd -- %s\n%s} >/dev/null || \\builtin :", quoted(s.Dir), want.script(from.dump))
 	if err := r.transact(ctx, script); err != nil {
 		return fmt.Errorf("the shell's state: %w", err)
 	}

@@ -195,7 +195,10 @@ func (c *conn) restore(ctx context.Context, src io.Reader) (at sandbox.Restored,
 	if err != nil {
 		return at, err
 	}
-	if err := restoreFiles(tr, writable()); err != nil {
+	asked := c.runner.begin(ctx, s)
+	err = restoreFiles(tr, writable())
+	from := <-asked
+	if err != nil {
 		return at, err
 	}
 	if _, err := io.Copy(io.Discard, src); err != nil {
@@ -205,7 +208,7 @@ func (c *conn) restore(ctx context.Context, src io.Reader) (at sandbox.Restored,
 		return at, fmt.Errorf("%s of the snapshot: %w", entryState, err)
 	}
 	c.jobs.load(s.Jobs)
-	if err := c.runner.undump(ctx, s, shell); err != nil {
+	if err := c.runner.undump(ctx, s, shell, from); err != nil {
 		return at, err
 	}
 	return sandbox.Restored{WorkingDir: c.runner.workingDir(), OpenFile: c.tools.openFile()}, nil

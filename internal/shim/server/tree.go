@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mlgym/internal/shim/wire"
 	"mlgym/sandbox"
 )
 
@@ -41,6 +42,7 @@ type piece struct{ offset, length int64 }
 type saver struct {
 	tw    *tar.Writer
 	rows  int
+	buf   []byte               // for contents, as large as a frame
 	links map[[2]uint64]string // device and number of a file with several names, to its first
 	holes map[uint64]bool      // devices that tell the holes of files, or do not
 }
@@ -193,11 +195,15 @@ func (s *saver) file(path string, info fs.FileInfo) error {
 		return err
 	}
 	for _, p := range pieces {
-		if _, err := io.CopyN(s.tw, io.NewSectionReader(f, p.offset, p.length), p.length); err != nil {
-			if errors.Is(err, io.EOF) {
-				return refused("%s changed while it was read", path)
-			}
+		if s.buf == nil {
+			s.buf = make([]byte, wire.MaxData)
+		}
+		n, err := io.CopyBuffer(s.tw, onlyReader{io.NewSectionReader(f, p.offset, p.length)}, s.buf)
+		if err != nil {
 			return err
+		}
+		if n < p.length {
+			return refused("%s changed while it was read", path)
 		}
 	}
 	return nil
@@ -330,11 +336,19 @@ func parsePieces(text string, size, sum int64) ([]piece, error) {
 	return pieces, nil
 }
 
+// onlyReader and onlyWriter hide what would have io.CopyBuffer take a buffer of its
+// own.
+type (
+	onlyReader struct{ io.Reader }
+	onlyWriter struct{ io.Writer }
+)
+
 // restorer fills the writable places from a tar stream.
 type restorer struct {
 	roots   map[string]*os.Root
 	folders []folderMode    // in the order in which they came
 	real    map[string]bool // folders that were seen to be no links
+	buf     []byte
 	rows    int
 }
 
@@ -349,7 +363,7 @@ type folderMode struct {
 // restoreFiles replaces what the writable places hold by what the stream holds,
 // up to its end mark.
 func restoreFiles(tr *tar.Reader, places []string) error {
-	r := &restorer{roots: map[string]*os.Root{}, real: map[string]bool{}}
+	r := &restorer{roots: map[string]*os.Root{}, real: map[string]bool{}, buf: make([]byte, wire.MaxData)}
 	defer func() {
 		for _, root := range r.roots {
 			_ = root.Close()
@@ -502,7 +516,7 @@ func (r *restorer) entry(h *tar.Header, content io.Reader) error {
 		r.folders = append(r.folders, folderMode{root, name, mode, h.ModTime})
 		return nil
 	case tar.TypeReg:
-		return restoreFile(root, name, mode, h, content)
+		return r.file(root, name, mode, h, content)
 	case tar.TypeSymlink:
 		return root.Symlink(h.Linkname, name)
 	case tar.TypeLink:
@@ -523,7 +537,7 @@ func (r *restorer) entry(h *tar.Header, content io.Reader) error {
 	return fmt.Errorf("an entry of type %q", h.Typeflag)
 }
 
-func restoreFile(root *os.Root, name string, mode fs.FileMode, h *tar.Header, content io.Reader) error {
+func (r *restorer) file(root *os.Root, name string, mode fs.FileMode, h *tar.Header, content io.Reader) error {
 	size, pieces := h.Size, []piece{{0, h.Size}}
 	if text, ok := h.PAXRecords[paxSize]; ok {
 		var err error
@@ -546,8 +560,12 @@ func restoreFile(root *os.Root, name string, mode fs.FileMode, h *tar.Header, co
 		if _, err := f.Seek(p.offset, io.SeekStart); err != nil {
 			return err
 		}
-		if _, err := io.CopyN(f, content, p.length); err != nil {
+		n, err := io.CopyBuffer(onlyWriter{f}, onlyReader{io.LimitReader(content, p.length)}, r.buf)
+		if err != nil {
 			return err
+		}
+		if n < p.length {
+			return io.ErrUnexpectedEOF
 		}
 	}
 	if err := f.Chmod(mode); err != nil {

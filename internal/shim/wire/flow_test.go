@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 
 	"mlgym/internal/shim/wire"
@@ -239,14 +241,48 @@ func credits(t *testing.T, buf *bytes.Buffer) int {
 func TestReceiver(t *testing.T) {
 	tests := map[string]struct {
 		do func(t *testing.T, r *wire.Receiver)
-		// credit that must have been given back
+		// credit that must have been given back; -1 where that depends
 		credit int
 	}{
 		"read in pieces": {func(t *testing.T, r *wire.Receiver) {
 			push(t, r, "hello")
 			read(t, r, 3, "hel", nil)
 			read(t, r, 3, "lo", nil)
-		}, 5},
+		}, 0},
+		"credit comes in steps": {func(t *testing.T, r *wire.Receiver) {
+			const part = step / 2
+			for range 5 {
+				push(t, r, strings.Repeat("x", part))
+				read(t, r, part, strings.Repeat("x", part), nil)
+			}
+		}, 2 * step},
+		"one read takes from many frames": {func(t *testing.T, r *wire.Receiver) {
+			for _, size := range []int{1, 2, 5000, 1, 70_000, 3, 60_000} {
+				push(t, r, strings.Repeat("x", size))
+			}
+			read(t, r, 200_000, strings.Repeat("x", 135_007), nil)
+		}, 135_007},
+		"written to something": {func(t *testing.T, r *wire.Receiver) {
+			want := ""
+			for i, size := range []int{wire.MaxData, 1, wire.MaxData - 1, 20_000, 3} {
+				text := strings.Repeat(string(rune('a'+i)), size)
+				if err := r.PushFrame(wire.Frame{Type: wire.Data, Payload: append([]byte{1}, text...)}); err != nil {
+					t.Fatal(err)
+				}
+				want += text
+			}
+			var got strings.Builder
+			go r.End(io.EOF)
+			if n, err := r.WriteTo(&got); err != nil || n != int64(len(want)) || got.String() != want {
+				t.Errorf("WriteTo: %d bytes, %v, the right ones: %v; want %d", n, err, got.String() == want, len(want))
+			}
+		}, -1},
+		"written to something that breaks": {func(t *testing.T, r *wire.Receiver) {
+			push(t, r, "hello")
+			if _, err := r.WriteTo(broken{}); !errors.Is(err, errBroken) {
+				t.Errorf("WriteTo: %v, want %v", err, errBroken)
+			}
+		}, 0},
 		"what came before the end is read, without credit": {func(t *testing.T, r *wire.Receiver) {
 			push(t, r, "hi")
 			r.End(io.EOF)
@@ -270,11 +306,11 @@ func TestReceiver(t *testing.T) {
 			}
 		}, 0},
 		"discarding gives everything back": {func(t *testing.T, r *wire.Receiver) {
-			push(t, r, "hello")
+			push(t, r, strings.Repeat("x", step))
 			r.Discard()
-			push(t, r, "more")
+			push(t, r, strings.Repeat("y", step+1))
 			read(t, r, 10, "", io.ErrClosedPipe)
-		}, 9},
+		}, 2*step + 1},
 		"discarding after the end gives nothing back": {func(t *testing.T, r *wire.Receiver) {
 			push(t, r, "hello")
 			r.End(io.EOF)
@@ -285,10 +321,69 @@ func TestReceiver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var buf bytes.Buffer
 			tt.do(t, wire.NewReceiver(wire.NewWriter(&buf), 3, 1))
-			if got := credits(t, &buf); got != tt.credit {
+			if got := credits(t, &buf); got != tt.credit && tt.credit >= 0 {
 				t.Errorf("credit given back: %d, want %d", got, tt.credit)
 			}
 		})
+	}
+}
+
+// step is how much credit is given back at once.
+const step = wire.Window / 8
+
+var errBroken = errors.New("broken")
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errBroken }
+
+// TestManySmallFrames: bytes that come one by one take no more room than they are.
+func TestManySmallFrames(t *testing.T) {
+	r := wire.NewReceiver(wire.NewWriter(io.Discard), 3, 1)
+	text := []byte("x")
+	allocated := testing.AllocsPerRun(1, func() {
+		for range wire.Window / 4 {
+			if err := r.Push(text); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if allocated > 2000 {
+		t.Errorf("%v allocations for %d bytes", allocated, wire.Window/4)
+	}
+	r.End(io.EOF)
+	if n, err := io.Copy(io.Discard, r); err != nil || n != wire.Window/2 {
+		t.Errorf("%d bytes were read, %v; want %d", n, err, wire.Window/2)
+	}
+}
+
+// TestReadFrom sends all that a reader has.
+func TestReadFrom(t *testing.T) {
+	var buf bytes.Buffer
+	s := wire.NewSender(wire.NewWriter(&buf), 7, 2)
+	want := bytes.Repeat([]byte("0123456789"), 20_000)
+	if n, err := s.ReadFrom(iotest.OneByteReader(bytes.NewReader(want[:5]))); n != 5 || err != nil {
+		t.Errorf("ReadFrom = %d, %v", n, err)
+	}
+	if n, err := s.ReadFrom(iotest.DataErrReader(bytes.NewReader(want[5:]))); n != int64(len(want)-5) || err != nil {
+		t.Errorf("ReadFrom = %d, %v", n, err)
+	}
+	if _, err := s.ReadFrom(iotest.ErrReader(errBroken)); !errors.Is(err, errBroken) {
+		t.Errorf("ReadFrom: %v, want %v", err, errBroken)
+	}
+	var got []byte
+	for r := wire.NewReader(&buf); ; {
+		f, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, f.Payload[1:]...)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%d bytes were sent, or others than the %d", len(got), len(want))
 	}
 }
 

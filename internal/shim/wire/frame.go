@@ -10,7 +10,7 @@
 //
 // Every stream of data is flow-controlled: a sender may have at most Window
 // bytes under way for each descriptor; the receiver returns credit with Ack
-// when the bytes were consumed. So a slow reader of one stream never stops the
+// when an eighth of that was consumed. So a slow reader of one stream never stops the
 // others.
 package wire
 
@@ -108,8 +108,26 @@ func (f Frame) JSON(v any) error {
 // Reader reads frames. It is not safe for concurrent use.
 type Reader struct{ r *bufio.Reader }
 
+// readAhead is small, so that the bytes of a large frame go straight to where they
+// stay.
+const readAhead = 4 << 10
+
 // NewReader returns a Reader on r.
-func NewReader(r io.Reader) *Reader { return &Reader{bufio.NewReaderSize(r, MaxData+headerBytes+1)} }
+func NewReader(r io.Reader) *Reader { return &Reader{bufio.NewReaderSize(r, readAhead)} }
+
+// largePayload is the size from which payloads of Data frames are not copied and
+// their buffers used again.
+const largePayload = 16 << 10
+
+// buffers are those of large Data frames; each holds MaxData and the descriptor.
+var buffers = sync.Pool{New: func() any { return new([MaxData + 1]byte) }}
+
+// release gives a payload back that nobody looks at any more.
+func release(payload []byte) {
+	if cap(payload) == MaxData+1 {
+		buffers.Put((*[MaxData + 1]byte)(payload[:MaxData+1]))
+	}
+}
 
 // Read returns the next frame, whose payload belongs to the caller. It returns
 // io.EOF at a clean end.
@@ -127,11 +145,17 @@ func (r *Reader) Read() (Frame, error) {
 	}
 	f := Frame{Type: Type(header[4]), Stream: binary.BigEndian.Uint32(header[5:])}
 	rest := int(size) - (headerBytes - 4)
-	payload, err := readN(r.r, rest)
+	var err error
+	if f.Type == Data && rest > largePayload && rest <= MaxData+1 {
+		buffer, _ := buffers.Get().(*[MaxData + 1]byte)
+		f.Payload = buffer[:rest]
+		_, err = io.ReadFull(r.r, f.Payload)
+	} else {
+		f.Payload, err = readN(r.r, rest)
+	}
 	if err != nil {
 		return Frame{}, unexpected(err)
 	}
-	f.Payload = payload
 	return f, nil
 }
 
@@ -187,11 +211,21 @@ func (w *Writer) Write(t Type, stream uint32, payload ...[]byte) error {
 	w.buf = append(w.buf, byte(t))
 	w.buf = binary.BigEndian.AppendUint32(w.buf, stream)
 	for _, p := range payload {
-		w.buf = append(w.buf, p...)
+		if len(p) <= largePayload {
+			w.buf = append(w.buf, p...)
+			continue
+		}
+		// Not copied; it follows what was gathered before it.
+		if _, w.err = w.w.Write(w.buf); w.err == nil {
+			_, w.err = w.w.Write(p)
+		}
+		if w.err != nil {
+			return w.err
+		}
+		w.buf = w.buf[:0]
 	}
-	_, w.err = w.w.Write(w.buf)
-	if cap(w.buf) > 1<<20 {
-		w.buf = nil
+	if len(w.buf) > 0 {
+		_, w.err = w.w.Write(w.buf)
 	}
 	return w.err
 }
