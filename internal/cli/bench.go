@@ -46,7 +46,7 @@ type benchResult struct {
 const minRepetitions = 50
 
 func (a *app) benchCommand() *cobra.Command {
-	return a.group("bench", "Measure mlgym on this machine", "", "  mlgym bench env --json\n  mlgym bench tasks\n  mlgym bench experiment", a.benchEnvCommand(), a.benchTasksCommand(), a.benchExperimentCommand())
+	return a.group("bench", "Measure mlgym on this machine", "", "  mlgym bench env --json\n  mlgym bench tasks\n  mlgym bench experiment\n  mlgym bench serve", a.benchEnvCommand(), a.benchTasksCommand(), a.benchExperimentCommand(), a.benchServeCommand())
 }
 
 func (a *app) benchEnvCommand() *cobra.Command {
