@@ -268,7 +268,12 @@ func TestFlood(t *testing.T) {
 	c.Send(`{"type":"step","data":{"command":"hold"}}`)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	for range 100_000 {
+	sentAway := make(chan struct{})
+	go func() {
+		defer close(sentAway)
+		c.Closed(websocket.StatusPolicyViolation)
+	}()
+	for range 1_000_000 {
 		if err := c.Conn.Write(ctx, websocket.MessageText, []byte(`{"type":"state"}`)); err != nil {
 			break
 		}
@@ -276,6 +281,7 @@ func TestFlood(t *testing.T) {
 	if ctx.Err() != nil {
 		t.Fatal("nobody stopped the flood")
 	}
+	<-sentAway
 	other.Step("ls")
 	again := attached(t, h, id)
 	if got := again.Step("interrupt"); got.Observation.Text != "interrupted\n" {
@@ -479,6 +485,7 @@ func TestDrain(t *testing.T) {
 	if _, got := late.Receive(); got.Code != "SESSION_ERROR" {
 		t.Errorf("a new session: %+v", got)
 	}
+	late.Closed(websocket.StatusTryAgainLater)
 	if _, got := c.Receive(); got.Observation.Text != "slept\n" {
 		t.Errorf("the command's reply: %+v", got)
 	}
