@@ -60,6 +60,7 @@ func (h *Handler) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /openapi.json", h.openapi)
 	mux.HandleFunc("GET /state", h.state)
 	mux.HandleFunc("POST /episodes/{session}/snapshot", h.snapshot)
+	mux.HandleFunc("POST /episodes/{session}/interrupt", h.interrupt)
 	mux.HandleFunc("DELETE /snapshots/{id}", h.forget)
 	mux.HandleFunc("GET /list_environments", h.listEnvironments)
 	mux.HandleFunc("GET /{env}/splits", h.splits)

@@ -141,6 +141,17 @@ func (h *Handler) snapshot(w http.ResponseWriter, r *http.Request) {
 	httpsession.JSON(w, http.StatusOK, snapshotData(saved))
 }
 
+// interrupt stops what runs in a session, from beside the request that waits for it.
+func (h *Handler) interrupt(w http.ResponseWriter, r *http.Request) {
+	s, err := h.table.Find(r.PathValue("session"))
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	s.Interrupt()
+	w.WriteHeader(http.StatusNoContent)
+}
+
 func (h *Handler) forget(w http.ResponseWriter, r *http.Request) {
 	if err := h.table.Forget(r.PathValue("id")); err != nil {
 		httpsession.Detail(w, http.StatusNotFound, err.Error())
