@@ -24,7 +24,7 @@ from urllib.parse import quote, urlsplit
 
 import websockets.asyncio.client
 import websockets.sync.client
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from mlgym.conversation import CLOSE, Connect, Conversation, Dropped, Effect, Pause, Send, Talk
 from mlgym.errors import ClientClosed, ConnectionLost, ServerError, StillRunning
@@ -56,10 +56,10 @@ def _connecting(address: Address, err: Exception) -> Exception:
             "UNAUTHORIZED", f"{address.url} wants a token: give token=… or set MLGYM_TOKEN to that of the server"
         )
     reason = f"{address.url} cannot be reached: {err or type(err).__name__}"
-    if isinstance(err, InvalidHandshake):
-        return ConnectionLost(f"{address.url} does not speak mlgym's protocol: {err}")
     if (died := address.died()) is not None:
         return ConnectionLost(f"{reason}; the local server has ended: {died}")
+    if isinstance(err, InvalidStatus) and err.response.status_code < 500:
+        return ConnectionLost(f"{address.url} does not speak mlgym's protocol: {err}")
     return Dropped(reason)
 
 

@@ -11,6 +11,7 @@ rules below are written once:
   is waited for, fetched, or asked once more, whatever the server's state says.
 """
 
+import contextlib
 import json
 import time
 from collections.abc import Generator, Mapping
@@ -188,17 +189,8 @@ class Conversation:
         if not self._connected:
             yield from self._recover()
             return (yield from self._take(deadline))
-        try:
+        with contextlib.suppress(Dropped):  # if the server said why before it hung up, that is received next
             yield Send(json.dumps(frame))
-        except Dropped:
-            # Perhaps the server said why before it hung up.
-            try:
-                said = yield Receive(0.2)
-            except (Dropped, TimeoutError):
-                yield from self._recover()
-            else:
-                self._ended()
-                return self._read(said)
         return (yield from self._take(deadline))
 
     def _take(self, deadline: float | None) -> Talk[dict[str, Any]]:
@@ -213,8 +205,17 @@ class Conversation:
             except Dropped:
                 yield from self._recover()
                 continue
-            asked, self._asked = self._asked, None
-            data = self._read(text)
+            asked, self._asked, session = self._asked, None, self.session_id
+            try:
+                data = self._read(text)
+            except ServerError as err:
+                if err.code != "SESSION_ERROR" or not session or asked is None:
+                    raise
+                if asked["type"] != "reset" or "attach" in asked["data"]:
+                    raise SessionLost(f"the server ended session {session}: {err.message}") from err
+                self._asked = asked  # which may as well begin in another session
+                yield from self._recover()
+                continue
             if asked is not None and asked["type"] == "step":
                 self._answered += 1
             elif asked is not None and asked["type"] == "reset":

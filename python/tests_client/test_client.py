@@ -1,7 +1,9 @@
 """The blocking client against a real server."""
 
+import http.server
 import os
 import signal
+import socketserver
 import stat
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from mlgym import (
     StepTimeout,
     StillRunning,
 )
+from mlgym import server as server_module
 from mlgym.client import request_json
 from mlgym.server import find_binary
 
@@ -267,6 +270,33 @@ def test_wrong_requests(client: Client) -> None:
     assert client.step("echo on").observation == "on\n"
 
 
+class NotFound(http.server.BaseHTTPRequestHandler):
+    """Some other server, which has no such page."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_not_a_server() -> None:
+    with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as silent:  # it hangs up at once
+        threading.Thread(target=silent.serve_forever, daemon=True).start()
+        client = Client(f"http://127.0.0.1:{silent.server_address[1]}", reconnect_s=0.2)
+        with pytest.raises(ConnectionLost, match="cannot be reached"):
+            client.reset(**TASK)
+        silent.shutdown()
+    with http.server.HTTPServer(("127.0.0.1", 0), NotFound) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        client = Client(f"http://127.0.0.1:{other.server_address[1]}", reconnect_s=600)
+        with pytest.raises(ConnectionLost, match="does not speak"):
+            client.reset(**TASK)
+        other.shutdown()
+
+
 def test_no_binary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("MLGYM_LOCAL_SERVER", raising=False)
     monkeypatch.setenv("MLGYM_BINARY", str(tmp_path / "absent"))
@@ -282,6 +312,7 @@ def test_no_binary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(ServerNotStarted, match="hello"):
         LocalServer()
     monkeypatch.delenv("MLGYM_BINARY")
+    monkeypatch.setattr(server_module, "__file__", str(tmp_path / "a" / "b" / "server.py"))  # not in the repository
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     with pytest.raises(ServerNotStarted, match="go build"):
         find_binary()
