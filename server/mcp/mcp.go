@@ -325,12 +325,12 @@ func (e *episode) server(version string, log *slog.Logger, statement string) *sd
 	add("begin", "Begins another episode: the one so far is given up. Fields left out stay as they were.\n", beginSchema, e.restart)
 	add("bash", "Runs shell text in the episode's persistent bash and returns what it prints.\n", bashSchema, func(ctx context.Context, args json.RawMessage) (string, bool, error) {
 		var in struct {
-			Command string `json:"command"`
+			Command *string `json:"command"`
 		}
-		if err := json.Unmarshal(args, &in); err != nil {
+		if err := json.Unmarshal(args, &in); err != nil || in.Command == nil {
 			return "bash takes {\"command\": \"shell text\"}.\n", true, nil
 		}
-		return e.step(ctx, gym.Action{Command: in.Command})
+		return e.step(ctx, gym.Action{Command: *in.Command})
 	})
 	for _, word := range []string{session.WordWait, session.WordInterrupt} {
 		add(word, map[string]string{

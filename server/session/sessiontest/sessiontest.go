@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,8 +29,10 @@ type Works struct {
 	OnClose             func()
 
 	mu         sync.Mutex
+	asked      []session.Request
 	made, open int
 	most       int // open at a time
+	running    int
 }
 
 // Make implements [session.Maker]. The task "refused" is refused.
@@ -39,6 +42,7 @@ func (w *Works) Make(_ context.Context, r session.Request) (session.Made, error)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.asked = append(w.asked, r)
 	w.made++
 	w.open++
 	w.most = max(w.most, w.open)
@@ -55,6 +59,22 @@ func (w *Works) Open() int { return w.count(&w.open) }
 
 // Most is how many environments were open at the same time.
 func (w *Works) Most() int { return w.count(&w.most) }
+
+// Running counts the actions that take their time now.
+func (w *Works) Running() int { return w.count(&w.running) }
+
+// Asked are the requests of the environments that were made.
+func (w *Works) Asked() []session.Request {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.asked)
+}
+
+func (w *Works) add(n *int, by int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	*n += by
+}
 
 func (w *Works) count(n *int) int {
 	w.mu.Lock()
@@ -111,6 +131,8 @@ func (e *Env) Step(ctx context.Context, a gym.Action) (gym.Transition, error) {
 			text = a.Tool + " " + string(a.Args) + "\n"
 		}
 	case "sleep", "hold":
+		e.works.add(&e.works.running, 1)
+		defer e.works.add(&e.works.running, -1)
 		var enough <-chan time.Time
 		if word == "sleep" {
 			d, err := time.ParseDuration(rest)
@@ -169,9 +191,7 @@ func (e *Env) Close() error {
 		if e.works.OnClose != nil {
 			e.works.OnClose()
 		}
-		e.works.mu.Lock()
-		defer e.works.mu.Unlock()
-		e.works.open--
+		e.works.add(&e.works.open, -1)
 	})
 	return nil
 }
