@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/klauspost/compress/zstd"
 	sqlite "modernc.org/sqlite" // also registers the driver
 
 	"mlgym/internal/atomicfile"
@@ -41,7 +40,6 @@ type Options struct {
 type Index struct {
 	dir     string
 	options Options
-	decoder *zstd.Decoder
 
 	mu sync.Mutex
 	// db is the file named, which other processes may replace by another.
@@ -71,11 +69,7 @@ func Open(ctx context.Context, dir string, o Options) (*Index, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the search index: %w", err)
 	}
-	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(64<<20))
-	if err != nil {
-		return nil, err
-	}
-	x := &Index{dir: dir, options: o, decoder: decoder}
+	x := &Index{dir: dir, options: o}
 	if _, err := x.current(ctx); err == nil {
 		return x, nil
 	}
@@ -106,7 +100,6 @@ func (x *Index) Close() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.closed = true
-	x.decoder.Close()
 	if x.db == nil {
 		return nil
 	}

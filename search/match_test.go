@@ -1,6 +1,7 @@
 package search
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -40,10 +41,7 @@ func FuzzQuery(f *testing.F) {
 		}
 		defer tx.Rollback()
 		var sent []row
-		s, err := newSource(Options{}, func(c chunk) error { sent = append(sent, c.rows...); return nil })
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := newSource(Options{}, func(c chunk) error { sent = append(sent, c.rows...); return nil })
 		fields := [][]byte{nil, nil, nil}
 		fields[which%3] = []byte(text)
 		if err := s.add(1, fields[0], fields[1], fields[2]); err != nil {
@@ -56,6 +54,11 @@ func FuzzQuery(f *testing.F) {
 		if _, err := tx.ExecContext(t.Context(), "INSERT INTO words(rowid, action, thought, observation) VALUES(1, ?, ?, ?)", r.action, r.thought, r.observation); err != nil {
 			t.Fatal(err)
 		}
+		u, _, err := unpack(r.packed, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields = [][]byte{u.action, u.thought, u.observation}
 		e := parse(query)
 		for i, in := range []Field{Any, Action, Thought, Observation} {
 			searched := texts{}
@@ -118,4 +121,21 @@ func TestWords(t *testing.T) {
 	if string(got) != strings.Repeat("é", 32)+" " || !shortened {
 		t.Errorf("a long word became %q, %v", got, shortened)
 	}
+}
+
+// FuzzUnpack reads texts from a damaged file.
+func FuzzUnpack(f *testing.F) {
+	var packed []byte
+	s := newSource(Options{}, func(c chunk) error { packed = c.rows[0].packed; return nil })
+	if err := errors.Join(s.add(1, []byte("action"), []byte("thought"), []byte("observation")), s.flush(true, known{})); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(packed)
+	f.Add(packed[:5])
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0x7f})
+	f.Fuzz(func(t *testing.T, packed []byte) {
+		if _, _, err := unpack(packed, nil); err != nil && !errors.Is(err, ErrDamaged) {
+			t.Errorf("%q: %v", packed, err)
+		}
+	})
 }

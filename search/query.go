@@ -138,7 +138,7 @@ func (x *Index) Query(ctx context.Context, q Query) (_ Page, err error) {
 		return page, x.spoil(err)
 	}
 	defer func() { err = x.spoil(endRead(tx, err)) }()
-	s := searcher{x: x, tx: tx, q: &q, e: &e, plan: e.plan(q.In), page: &page, cursor: cursor}
+	s := searcher{tx: tx, q: &q, e: &e, plan: e.plan(q.In), page: &page, cursor: cursor}
 	if err := s.findRuns(ctx, where, args); err != nil {
 		return page, err
 	}
@@ -196,7 +196,6 @@ type runHits struct {
 
 // searcher answers one query.
 type searcher struct {
-	x      *Index
 	tx     *sql.Tx
 	q      *Query
 	e      *expression
@@ -434,18 +433,9 @@ const (
 // compare compares the steps up to the end of a run, and a few more.
 func (c *candidates) compare(ctx context.Context, r candidateRun) error {
 	for c.done < r.to {
-		var batch [][]byte
-		size := 0
-		for i := c.done; i < len(c.steps) && len(batch) < batchSteps && size < batchBytes; i++ {
-			var packed []byte
-			if err := c.s.texts.QueryRowContext(ctx, c.steps[i].run<<stepBits|int64(c.steps[i].step)).Scan(&packed); err != nil {
-				if errors.Is(err, sql.ErrNoRows) {
-					err = fmt.Errorf("%w: a text is missing", ErrDamaged)
-				}
-				return err
-			}
-			batch = append(batch, packed)
-			size += len(packed)
+		batch, err := c.fetch(ctx)
+		if err != nil {
+			return err
 		}
 		if err := c.compareBatch(batch); err != nil {
 			return err
@@ -454,6 +444,45 @@ func (c *candidates) compare(ctx context.Context, r candidateRun) error {
 	}
 	return nil
 }
+
+// fetch fetches the packed texts of the next steps: one question for many, since
+// a question takes longer than its answer.
+func (c *candidates) fetch(ctx context.Context) ([][]byte, error) {
+	ids := []byte{'['}
+	next := c.steps[c.done:min(len(c.steps), c.done+batchSteps)]
+	for i, k := range next {
+		if i > 0 {
+			ids = append(ids, ',')
+		}
+		ids = strconv.AppendInt(ids, k.run<<stepBits|int64(k.step), 10)
+	}
+	ids = append(ids, ']')
+	rows, err := c.s.tx.QueryContext(ctx, "SELECT texts.id, texts.packed FROM json_each(?) AS wanted CROSS JOIN texts ON texts.id = wanted.value", string(ids))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var batch [][]byte
+	for size := 0; len(batch) < len(next) && size < batchBytes; {
+		var id int64
+		var packed []byte
+		if !rows.Next() {
+			return nil, errors.Join(errMissing, rows.Err())
+		}
+		if err := rows.Scan(&id, &packed); err != nil {
+			return nil, err
+		}
+		if k := next[len(batch)]; id != k.run<<stepBits|int64(k.step) {
+			return nil, errMissing
+		}
+		batch = append(batch, packed)
+		size += len(packed)
+	}
+	return batch, nil
+}
+
+// errMissing: words and texts are written together.
+var errMissing = fmt.Errorf("%w: a text is missing", ErrDamaged)
 
 // compareBatch compares the packed texts of the next steps, with all processors.
 func (c *candidates) compareBatch(batch [][]byte) error {
@@ -470,7 +499,7 @@ func (c *candidates) compareBatch(batch [][]byte) error {
 					return
 				}
 				var u unpacked
-				if u, room, faults[w] = unpack(c.s.x.decoder, batch[i], room); faults[w] != nil {
+				if u, room, faults[w] = unpack(batch[i], room); faults[w] != nil {
 					return
 				}
 				read.Add(int64(len(room)))
@@ -501,12 +530,12 @@ func (s *searcher) fetch(ctx context.Context, run int64, step int) (*stepTexts, 
 	}
 	defer rows.Close()
 	if !rows.Next() {
-		return nil, errors.Join(fmt.Errorf("%w: a text is missing", ErrDamaged), rows.Err())
+		return nil, errors.Join(errMissing, rows.Err())
 	}
 	if err := rows.Scan(&packed); err != nil {
 		return nil, err
 	}
-	u, room, err := unpack(s.x.decoder, packed, s.room)
+	u, room, err := unpack(packed, s.room)
 	s.room = room
 	if err != nil {
 		return nil, err

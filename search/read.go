@@ -18,7 +18,7 @@ import (
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
-	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/compress/s2"
 
 	"mlgym/gym"
 	"mlgym/internal/flock"
@@ -68,7 +68,6 @@ type known struct {
 // source reads one run after another.
 type source struct {
 	options Options
-	encoder *zstd.Encoder
 	words   []byte
 	folded  []byte
 	packing []byte
@@ -76,12 +75,8 @@ type source struct {
 	send    func(chunk) error
 }
 
-func newSource(o Options, send func(chunk) error) (*source, error) {
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return nil, err
-	}
-	return &source{options: o, encoder: encoder, send: send}, nil
+func newSource(o Options, send func(chunk) error) *source {
+	return &source{options: o, send: send}
 }
 
 // add makes a row of a step's texts and sends it on with its neighbours.
@@ -99,7 +94,7 @@ func (s *source) add(step int, action, thought, observation []byte) error {
 	s.packing = binary.AppendUvarint(s.packing[:0], uint64(len(action)))
 	s.packing = binary.AppendUvarint(s.packing, uint64(len(thought)))
 	s.packing = append(append(append(s.packing, action...), thought...), observation...)
-	r.packed = s.encoder.EncodeAll(s.packing, nil)
+	r.packed = s2.Encode(nil, s.packing)
 	s.pending.rows = append(s.pending.rows, r)
 	s.pending.bytes += int64(len(s.packing))
 	if s.pending.bytes < chunkBytes {
@@ -133,8 +128,19 @@ func searched(text []byte) []byte {
 // unpacked are the texts of a row.
 type unpacked struct{ action, thought, observation []byte }
 
-func unpack(decoder *zstd.Decoder, packed, room []byte) (unpacked, []byte, error) {
-	room, err := decoder.DecodeAll(packed, room[:0])
+// maxPackedBytes is the most that the texts of a step can have.
+const maxPackedBytes = 3*maxFieldBytes + 2*binary.MaxVarintLen64
+
+// unpack takes the texts of a row apart, which lie in room, or in the larger room
+// that is returned.
+func unpack(packed, room []byte) (unpacked, []byte, error) {
+	size, err := s2.DecodedLen(packed)
+	if err == nil && size > maxPackedBytes {
+		err = fmt.Errorf("a text of %d bytes", size)
+	}
+	if err == nil {
+		room, err = s2.Decode(room[:cap(room)], packed)
+	}
 	if err != nil {
 		return unpacked{}, room, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}

@@ -248,9 +248,7 @@ func (w *writer) write(ctx context.Context, o Options, jobs []*job, gone map[str
 		all.AllRuns++
 		all.AllBytes += j.place.bytes
 	}
-	if err := w.startReaders(ctx, &readers, o, jobs); err != nil {
-		return err
-	}
+	startReaders(ctx, &readers, o, jobs)
 	for _, j := range jobs {
 		if err := w.run(ctx, j); err != nil {
 			return err
@@ -279,7 +277,7 @@ func ignoreDone(err error) error {
 
 // startReaders reads the jobs in their order, a few at a time. A reader is
 // ahead of the writer by two chunks at most.
-func (w *writer) startReaders(ctx context.Context, wg *sync.WaitGroup, o Options, jobs []*job) error {
+func startReaders(ctx context.Context, wg *sync.WaitGroup, o Options, jobs []*job) {
 	queue := make(chan *job)
 	wg.Go(func() {
 		defer close(queue)
@@ -293,7 +291,7 @@ func (w *writer) startReaders(ctx context.Context, wg *sync.WaitGroup, o Options
 	})
 	for range min(len(jobs), max(2, runtime.GOMAXPROCS(0))) {
 		var to chan chunk
-		s, err := newSource(o, func(c chunk) error {
+		s := newSource(o, func(c chunk) error {
 			select {
 			case to <- c:
 				return nil
@@ -301,9 +299,6 @@ func (w *writer) startReaders(ctx context.Context, wg *sync.WaitGroup, o Options
 				return ctx.Err()
 			}
 		})
-		if err != nil {
-			return err
-		}
 		wg.Go(func() {
 			for j := range queue {
 				to = j.chunks
@@ -313,7 +308,6 @@ func (w *writer) startReaders(ctx context.Context, wg *sync.WaitGroup, o Options
 			}
 		})
 	}
-	return nil
 }
 
 func (w *writer) begin(ctx context.Context) (err error) {
@@ -398,5 +392,6 @@ func (w *writer) store(ctx context.Context, id int64, k *known) error {
 	return err
 }
 
-var insertRun = "INSERT OR REPLACE INTO runs (id, path, signature, settled, whole, sum, at, " + runColumns +
+// insertRun has the values of store.
+var insertRun = "INSERT OR REPLACE INTO runs (id, path, signature, settled, whole, sum, at, " + runColumns + //nolint:gosec // only columns and question marks
 	") VALUES (?" + strings.Repeat(", ?", 6+strings.Count(runColumns, ",")+1) + ")"
