@@ -120,34 +120,6 @@ func TestParquetIsTheSame(t *testing.T) {
 	}
 }
 
-// TestParquetIsBounded writes more than a row group holds: it has to be cut into
-// several, or the memory would grow with the file.
-func TestParquetIsBounded(t *testing.T) {
-	root := t.TempDir()
-	write(t, root, attempt{name: "a", task: "one", commands: []string{strings.Repeat("x", 1<<20)}, score: new(1.0)})
-	chosen, _, err := export.Choose([]string{root}, export.Filter{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	const copies = 40
-	var many []*export.Chosen
-	for range copies {
-		many = append(many, chosen...)
-	}
-	var buf bytes.Buffer
-	if _, err := export.Write(t.Context(), &buf, many, export.Options{Format: export.Transitions, Encoding: export.Parquet}); err != nil {
-		t.Fatal(err)
-	}
-	f, err := parquet.OpenFile(bytes.NewReader(buf.Bytes()), int64(buf.Len()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	groups := f.RowGroups()
-	if f.NumRows() != copies || len(groups) < 3 || len(groups) > copies/2 {
-		t.Errorf("%d rows in %d row groups, want %d in a few", f.NumRows(), len(groups), copies)
-	}
-}
-
 func TestParquetRefuses(t *testing.T) {
 	root := mixed(t)
 	chosen, _, err := export.Choose([]string{root}, export.Filter{})
