@@ -173,13 +173,6 @@ func (a *app) benchServe(ctx context.Context, o *serveBenchOptions) (res serveBe
 	if res.Claim, err = b.claims(ctx); err != nil {
 		return res, fmt.Errorf("claims: %w", err)
 	}
-	for _, mb := range o.forksMB {
-		fork, err := b.forks(ctx, int64(mb)<<20)
-		if err != nil {
-			return res, fmt.Errorf("forks: %w", err)
-		}
-		res.Forks = append(res.Forks, fork)
-	}
 	if err := b.memory(ctx, most, &res.Memory, func() error {
 		for _, n := range o.sessions {
 			for _, command := range o.commands {
@@ -195,6 +188,14 @@ func (a *app) benchServe(ctx context.Context, o *serveBenchOptions) (res serveBe
 		return res, err
 	}
 	res.Cold = b.cold
+	// Last, since the memory of large workspaces is given back slowly.
+	for _, mb := range o.forksMB {
+		fork, err := b.forks(ctx, int64(mb)<<20)
+		if err != nil {
+			return res, fmt.Errorf("forks: %w", err)
+		}
+		res.Forks = append(res.Forks, fork)
+	}
 	return res, nil
 }
 
@@ -536,7 +537,9 @@ func (b *serveLoad) load(ctx context.Context, n int, command string, window time
 }
 
 // residentMB is what a process holds of the memory, 0 where that cannot be read.
-func residentMB(pid int) float64 { return kilobytes(fmt.Sprintf("/proc/%d/status", pid), "VmRSS:") / 1024 }
+func residentMB(pid int) float64 {
+	return kilobytes(fmt.Sprintf("/proc/%d/status", pid), "VmRSS:") / 1024
+}
 
 // availableMB is what the machine has to give.
 func availableMB() float64 { return kilobytes("/proc/meminfo", "MemAvailable:") / 1024 }

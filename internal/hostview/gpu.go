@@ -73,3 +73,18 @@ func add(out *[]Device, dev, name string) error {
 	*out = append(*out, Device{Source: source, Target: path.Join("/dev", name)})
 	return nil
 }
+
+// DriverFolders are places in hidden folders where NVIDIA's driver keeps its
+// libraries and programs, on this machine: containers of Kubernetes get it there.
+// Elsewhere they lie among the system's own.
+func DriverFolders() []string { return driverFolders("/") }
+
+func driverFolders(root string) []string {
+	var out []string
+	for _, folder := range []string{"/usr/local/nvidia"} {
+		if info, err := os.Stat(filepath.Join(root, folder)); err == nil && info.IsDir() {
+			out = append(out, folder)
+		}
+	}
+	return out
+}

@@ -114,3 +114,16 @@ func TestGPUDevices(t *testing.T) {
 	}
 	unavailable(dev, []int{0}, "nvidia-uvm", "nvidia-modprobe")
 }
+
+func TestDriverFolders(t *testing.T) {
+	root := t.TempDir()
+	if got := driverFolders(root); got != nil {
+		t.Errorf("without a driver there: %v", got)
+	}
+	if err := os.MkdirAll(filepath.Join(root, "usr/local/nvidia"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := driverFolders(root); len(got) != 1 || got[0] != "/usr/local/nvidia" {
+		t.Errorf("got %v", got)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"mlgym/internal/cachedir"
 	"mlgym/internal/hostview"
@@ -24,7 +25,11 @@ func arguments(spec sandbox.Spec, shimDir, etcDir string, gpus []hostview.Device
 		"--hostname", hostview.HostName, "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv",
 		"--info-fd", strconv.Itoa(fdInfo), "--block-fd", strconv.Itoa(fdBlock), "--seccomp", strconv.Itoa(fdSeccomp),
 	}
-	root, err := rootArguments(spec.Root, etcDir, spec.Links)
+	var drivers []string
+	if len(gpus) > 0 {
+		drivers = hostview.DriverFolders()
+	}
+	root, err := rootArguments(spec.Root, etcDir, spec.Links, drivers)
 	if err != nil {
 		return nil, err
 	}
@@ -58,8 +63,9 @@ func arguments(spec sandbox.Spec, shimDir, etcDir string, gpus []hostview.Device
 }
 
 // rootArguments makes the root: a given folder, but for what links take the place
-// of, or the host's system folders.
-func rootArguments(root, etcDir string, links map[string]string) ([]string, error) {
+// of, or the host's system folders. Of what is hidden there, the given drivers'
+// folders are shown.
+func rootArguments(root, etcDir string, links map[string]string, drivers []string) ([]string, error) {
 	if root != "" {
 		info, err := os.Stat(root)
 		if err != nil {
@@ -116,7 +122,13 @@ func rootArguments(root, etcDir string, links map[string]string) ([]string, erro
 	}
 	for _, hidden := range hostview.HiddenPaths() {
 		if hidden.IsDir {
-			args = append(args, "--tmpfs", hidden.Path, "--remount-ro", hidden.Path)
+			args = append(args, "--tmpfs", hidden.Path)
+			for _, folder := range drivers {
+				if strings.HasPrefix(folder, hidden.Path+"/") {
+					args = append(args, "--ro-bind", folder, folder)
+				}
+			}
+			args = append(args, "--remount-ro", hidden.Path)
 		} else {
 			args = append(args, "--ro-bind", filepath.Join(etcDir, nothing), hidden.Path)
 		}
