@@ -92,7 +92,19 @@ type columns[L any] struct {
 }
 
 func newColumns[L any](w io.Writer) *columns[L] {
-	return &columns[L]{w: parquet.NewGenericWriter[L](w, parquet.Compression(&zstd.Codec{}), parquet.CreatedBy("mlgym", "", ""))}
+	options := []parquet.WriterOption{
+		parquet.Compression(&zstd.Codec{}), parquet.CreatedBy("mlgym", "", ""),
+		// The least and the greatest text of each page would stand in its head, whole
+		// and not compressed: most of the file, where texts are long.
+		parquet.DataPageStatistics(false),
+	}
+	schema := parquet.SchemaOf(new(L))
+	for _, path := range schema.Columns() {
+		if leaf, ok := schema.Lookup(path...); ok && leaf.Node.Type().Kind() == parquet.ByteArray {
+			options = append(options, parquet.SkipPageBounds(path...)) // and in the file's end
+		}
+	}
+	return &columns[L]{w: parquet.NewGenericWriter[L](w, options...)}
 }
 
 func (c *columns[L]) put(line any) error {
