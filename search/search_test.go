@@ -395,6 +395,9 @@ func TestRenamedAndRemoved(t *testing.T) {
 	if sum.Removed != 2 || sum.Read != 1 || sum.Runs != 1 {
 		t.Errorf("got %+v, want 2 removed and 1 read", sum)
 	}
+	if page, err := x.Runs(t.Context(), search.RunQuery{}); err != nil || page.Total != 2 {
+		t.Errorf("%d runs are listed, %v; want z and c", page.Total, err)
+	}
 	got := found(t, x, search.Query{Text: "ls"})
 	slices.Sort(got)
 	if diff := cmp.Diff([]string{"c/1", "z/1"}, got); diff != "" {
