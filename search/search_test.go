@@ -350,6 +350,9 @@ func TestARunThatGrows(t *testing.T) {
 	}
 
 	// Another record in the same file, longer than before.
+	if whole, err = os.ReadFile(run.TrajectoryPath()); err != nil {
+		t.Fatal(err)
+	}
 	changed := strings.ReplaceAll(string(whole), "first", "initial")
 	changed += changed[len(changed)-1:] // an empty line at the end breaks it
 	if err := os.WriteFile(run.TrajectoryPath(), []byte(changed), 0o600); err != nil {
