@@ -118,8 +118,8 @@ check gofmt gofmt_check
 check "go vet" go vet ./...
 say "golangci-lint is compiled the first time, which takes two minutes"
 check golangci-lint go tool -modfile=tools/go.mod golangci-lint run ./...
-check "ruff check" "$tools/bin/ruff" check --no-cache python tasks datasets docs scripts
-check "ruff format" "$tools/bin/ruff" format --no-cache --check python tasks datasets docs scripts
+check "ruff check" "$tools/bin/ruff" check --no-cache python tasks datasets docs examples scripts
+check "ruff format" "$tools/bin/ruff" format --no-cache --check python tasks datasets docs examples scripts
 
 # 4. Tests. Those of Go find ruff, the server and the root file systems in the cache.
 export MLGYM_RUFF=$tools/bin/ruff
