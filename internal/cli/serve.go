@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"mlgym"
 	"mlgym/episode"
 	"mlgym/internal/atomicfile"
+	"mlgym/internal/nearest"
 	"mlgym/sandbox"
 	"mlgym/server"
 	"mlgym/server/mcp"
@@ -146,6 +148,9 @@ func (h *house) close() error {
 
 // build makes the house. What the tasks that were named need is prepared first.
 func (a *app) build(ctx context.Context, o *serveOptions) (*house, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	driver, err := mlgym.OpenDriver(o.driver)
 	if err != nil {
 		return nil, usage(err)
@@ -185,10 +190,17 @@ func (a *app) build(ctx context.Context, o *serveOptions) (*house, error) {
 	if out.supply, err = supply.New(opts); err != nil {
 		return nil, usage(err)
 	}
+	var variants []string
 	for _, t := range out.supply.Tasks() {
+		variants = append(variants, t.VariantNames()...)
 		out.tasks = append(out.tasks, openenv.Task{
 			ID: string(t.ID), Name: t.Name, Summary: t.Summary, Variant: out.supply.Variant(t), Metric: t.Primary().Name,
 		})
+	}
+	if !slices.Contains(variants, o.variant) {
+		slices.Sort(variants)
+		variants = slices.Compact(variants)
+		return nil, usagef("--variant %q: no task has it%s (there are %s)", o.variant, nearest.Hint(o.variant, variants), strings.Join(variants, ", "))
 	}
 	for _, t := range opts.Extra {
 		if _, err := a.provide(ctx, t, out.supply.Variant(t), false); err != nil {
@@ -207,6 +219,34 @@ func (a *app) build(ctx context.Context, o *serveOptions) (*house, error) {
 		Snapshots: session.SnapshotLimits{Bytes: o.snapshotMB << 20}, Log: a.log,
 	})
 	return out, nil
+}
+
+// check refuses numbers and words that no task is needed to refuse.
+func (o *serveOptions) check() error {
+	for name, n := range map[string]int64{
+		"max-sessions": int64(o.maxSessions) - 1, "max-per-client": int64(o.perClient), "gradings": int64(o.gradings), "max-steps": int64(o.maxSteps),
+		"snapshots-mb": o.snapshotMB - 1, "memory-mb": o.memoryMB, "disk-mb": o.diskMB, "patience": int64(o.patience), "drain": int64(o.drain),
+		"grace": int64(o.grace) - 1, "idle": int64(o.idle) - 1,
+	} {
+		if n < 0 {
+			return usagef("--%s is too small", name)
+		}
+	}
+	if o.cpus < 0 {
+		return usagef("--cpus is too small")
+	}
+	for _, one := range []struct {
+		name, value string
+		known       []string
+	}{
+		{"mode", o.mode, []string{string(task.Hardened), string(task.Published)}},
+		{"reward", o.reward, []string{string(taskenv.Improvement), string(taskenv.Terminal), string(taskenv.None)}},
+	} {
+		if !slices.Contains(one.known, one.value) {
+			return usagef("--%s %q is not known%s (there are %s)", one.name, one.value, nearest.Hint(one.value, one.known), strings.Join(one.known, ", "))
+		}
+	}
+	return nil
 }
 
 // warmth reads --warm. The task of an episode that names none is warm by itself.
@@ -253,7 +293,6 @@ func (a *app) serve(ctx context.Context, o *serveOptions) (err error) {
 	if err := server.CheckAddr(o.addr, token); err != nil {
 		return usage(err)
 	}
-	stop := a.gently()
 	// First the address: what is wrong with it should not cost anything.
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.addr)
 	if err != nil {
@@ -264,6 +303,7 @@ func (a *app) serve(ctx context.Context, o *serveOptions) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	defer func() { err = errors.Join(err, house.close()) }()
+	stop := a.gently() // until here an interrupt ends it at once
 	srv := server.New(server.Options{
 		Sessions: house.table, Tasks: house.tasks, Default: house.fallback, Warm: house.supply.Warm, Token: token, Version: version(), Log: a.log,
 	})
@@ -318,7 +358,7 @@ func (a *app) serveStdio(ctx context.Context, o *serveOptions) (err error) {
 	if o.task == "" {
 		return usagef("--task is wanted: a name from \"mlgym task list\", or a folder with a task.yaml")
 	}
-	o.maxSessions, o.idle, o.grace = 1, 24*time.Hour, time.Minute
+	o.maxSessions, o.idle, o.grace, o.snapshotMB = 1, 24*time.Hour, time.Minute, 1
 	house, err := a.build(ctx, o)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mlgym/gym"
@@ -97,6 +98,7 @@ type Env struct {
 	interrupts chan struct{}
 	closed     chan struct{}
 	once       sync.Once
+	busy       atomic.Bool // an action can be interrupted
 
 	seed  uint64
 	steps int
@@ -133,6 +135,8 @@ func (e *Env) Step(ctx context.Context, a gym.Action) (gym.Transition, error) {
 	case "sleep", "hold":
 		e.works.add(&e.works.running, 1)
 		defer e.works.add(&e.works.running, -1)
+		e.busy.Store(true)
+		defer e.busy.Store(false)
 		var enough <-chan time.Time
 		if word == "sleep" {
 			d, err := time.ParseDuration(rest)
@@ -178,6 +182,9 @@ func (e *Env) Step(ctx context.Context, a gym.Action) (gym.Transition, error) {
 
 // Interrupt implements [gym.Interrupter].
 func (e *Env) Interrupt() {
+	if !e.busy.Load() {
+		return
+	}
 	select {
 	case e.interrupts <- struct{}{}:
 	default:
