@@ -403,7 +403,7 @@ attempt("mknod of memory", lambda: os.mknod("/home/agent/mem", 0o666 | stat.S_IF
 for path in ("/dev/mem", "/dev/kmem", "/dev/kmsg", "/dev/sda", "/dev/vda", "/dev/nvme0n1", "/dev/kvm", "/dev/fuse", "/dev/net/tun", "/dev/loop-control",
              "/proc/kcore", "/proc/kmsg", "/proc/keys", "/proc/timer_list", "/proc/sysrq-trigger"):
     attempt(path, lambda: os.read(os.open(path, os.O_RDONLY | os.O_NONBLOCK), 1) or None)
-attempt("kernel addresses", lambda: [l for l in open("/proc/kallsyms").read(4096).splitlines() if not l.startswith("0000000000000000")] or None)
+attempt("kernel addresses", lambda: [l for l in open("/proc/kallsyms").read(4096).splitlines()[:-1] if not l.startswith("0000000000000000")] or None)
 attempt("kernel log", lambda: call("klogctl", 3, ctypes.create_string_buffer(100), 100))
 attempt("bpf", lambda: call("syscall", 321, 0, ctypes.create_string_buffer(128), 128))
 attempt("perf_event_open", lambda: call("syscall", 298, ctypes.create_string_buffer(128), 0, -1, -1, 0))

@@ -48,7 +48,7 @@ func setRlimits(l sandbox.Limits, log *slog.Logger) {
 // cannot do without a new thread when it wants one, and an agent that uses up
 // all processes would otherwise end the shim with that.
 func warmThreads() {
-	const threads = wire.OwnThreads - 8
+	const threads = wire.OwnThreads - 6
 	var ready, release sync.WaitGroup
 	ready.Add(threads)
 	release.Add(1)
