@@ -111,7 +111,7 @@ func TestDeterminism(t *testing.T) {
 		return string(clocks.ReplaceAll(c.Raw(), []byte(`"$1":0`)))
 	}
 	tasks := []string{"battleOfSexes", "blotto", "prisonersDilemma"}
-	if raceDetector {
+	if servertest.RaceDetector {
 		tasks = tasks[:1]
 	}
 	cold, warm := real(t, nil), real(t, map[string]int{tasks[0]: 1})

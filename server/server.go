@@ -284,7 +284,8 @@ func (s *Server) Shutdown(ctx context.Context) (cut int, err error) {
 	cut = s.opts.Sessions.Drain(ctx)
 	s.openenv.Close()
 	s.mcp.Close()
-	end, cancel := context.WithTimeout(context.Background(), time.Second) //nolint:contextcheck // ctx may have ended
+	// ctx may have ended.
+	end, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if err = s.http.Shutdown(end); err != nil { //nolint:contextcheck // likewise
 		err = s.http.Close()

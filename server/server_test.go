@@ -166,7 +166,7 @@ func dial(t *testing.T, addr string) net.Conn {
 func TestManyConnections(t *testing.T) {
 	const places, rest = 20_000, 400
 	want := 10_000
-	if raceDetector {
+	if servertest.RaceDetector {
 		want = 1000 // it makes each of them slow, and finds nothing that fewer do not show
 	}
 	var limit syscall.Rlimit

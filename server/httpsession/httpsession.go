@@ -38,8 +38,8 @@ func (s *Sessions) Named(r *http.Request, fields map[string]json.RawMessage) (*s
 		_ = json.Unmarshal(fields[Field], &id) // of another type: as good as none
 	}
 	if id == "" {
-		if cookie, err := r.Cookie(Cookie); err == nil {
-			id = cookie.Value
+		if named, err := r.Cookie(Cookie); err == nil {
+			id = named.Value
 		}
 	}
 	if id == "" {
@@ -58,9 +58,19 @@ func (s *Sessions) NamedOrNew(w http.ResponseWriter, r *http.Request, fields map
 	if found, err = s.Table.Open(s.Client(r), false); err != nil {
 		return nil, err
 	}
-	http.SetCookie(w, &http.Cookie{Name: Cookie, Value: found.ID(), Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	http.SetCookie(w, cookie(found.ID(), 0))
 	w.Header().Set(Header, found.ID())
 	return found, nil
+}
+
+// cookie names a session. It is not for TLS only, as the server does not speak it.
+func cookie(id string, maxAge int) *http.Cookie {
+	return &http.Cookie{Name: Cookie, Value: id, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteStrictMode} //nolint:gosec // see above
+}
+
+// Forget has the client forget its session.
+func Forget(w http.ResponseWriter) {
+	http.SetCookie(w, cookie("", -1))
 }
 
 // Read reads the body of a request, or answers what is wrong with it.

@@ -137,7 +137,7 @@ func (h *Handler) Close(w http.ResponseWriter, r *http.Request, fields map[strin
 	if s != nil {
 		s.Close()
 	}
-	http.SetCookie(w, &http.Cookie{Name: httpsession.Cookie, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	httpsession.Forget(w)
 	httpsession.JSON(w, http.StatusOK, map[string]bool{"closed": s != nil})
 }
 
@@ -262,12 +262,13 @@ func contentText(data json.RawMessage) string {
 	if json.Unmarshal(data, &parts) != nil {
 		return ""
 	}
+	var all strings.Builder
 	for _, p := range parts {
 		if p.Type == "output_text" || p.Type == "text" {
-			text += p.Text
+			all.WriteString(p.Text)
 		}
 	}
-	return text
+	return all.String()
 }
 
 // textCall is the command in a model's text: its last fenced block of code, else

@@ -132,7 +132,10 @@ func TestHTTPErrors(t *testing.T) {
 	}
 	waits := make(chan int)
 	go func() {
-		status, _, _ := h.HTTP(t, "POST", "/step", `{"action":{"command":"wait"}}`, mine...)
+		status := 409 // as long as the one below is served
+		for status == 409 {
+			status, _, _ = h.HTTP(t, "POST", "/step", `{"action":{"command":"wait"}}`, mine...)
+		}
 		waits <- status
 	}()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) { // until the other one waits

@@ -212,7 +212,8 @@ func (h *Handler) ServeMCPSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer c.session.Close()
-	defer c.attend(ctx, cancel)()
+	leave := c.attend(ctx, cancel)
+	defer leave()
 	for {
 		select {
 		case m := <-c.frames:

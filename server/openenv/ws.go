@@ -74,7 +74,8 @@ func (h *Handler) serveWS(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer func() { h.table.Leave(c.session) }()
-	defer c.attend(ctx, cancel)()
+	leave := c.attend(ctx, cancel)
+	defer leave()
 	c.serve(ctx)
 }
 

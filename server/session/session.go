@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -326,9 +327,9 @@ func (s *Session) repeated(id string) (Reply, bool) {
 	if id == "" || s.running != nil && s.running.id == id {
 		return Reply{}, false
 	}
-	for i := len(s.answered) - 1; i >= 0; i-- {
-		if s.answered[i].id == id {
-			return s.answered[i].reply, true
+	for _, a := range slices.Backward(s.answered) {
+		if a.id == id {
+			return a.reply, true
 		}
 	}
 	return Reply{}, false
