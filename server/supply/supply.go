@@ -137,7 +137,7 @@ func (s *Supply) Variant(t *task.Task) string {
 
 // Make implements [session.Maker].
 func (s *Supply) Make(ctx context.Context, r session.Request) (session.Made, error) {
-	cfg, maxSteps, err := s.config(r)
+	cfg, maxSteps, err := s.config(r) //nolint:contextcheck // looking for a layer takes no time
 	if err != nil {
 		return session.Made{}, err
 	}
@@ -154,13 +154,18 @@ func (s *Supply) Make(ctx context.Context, r session.Request) (session.Made, err
 		Env: env, Task: string(cfg.Task.ID), Variant: cfg.Variant, Mode: string(cfg.Mode), Reward: string(cfg.Reward), MaxSteps: maxSteps,
 	}
 	made.Low, made.High = rewardRange(cfg)
+	var snapshotter gym.Snapshotter = env
 	if maxSteps > 0 {
-		made.Env = gym.LimitSteps(env, maxSteps)
+		limited := gym.LimitSteps(env, maxSteps)
+		made.Env = limited
+		if s, ok := limited.(gym.Snapshotter); ok {
+			snapshotter = s
+		}
 	}
 	if s.opts.Runs == "" {
 		return made, nil
 	}
-	given, err := s.provide(cfg.Task, cfg.Variant)
+	given, err := s.provide(cfg.Task, cfg.Variant) //nolint:contextcheck // likewise
 	if err != nil {
 		return session.Made{}, err
 	}
@@ -168,7 +173,7 @@ func (s *Supply) Make(ctx context.Context, r session.Request) (session.Made, err
 	if err != nil {
 		return session.Made{}, err
 	}
-	made.Env = &recorded{Env: made.Env, Interrupter: env, snapshotter: made.Env.(gym.Snapshotter), manifest: m, root: s.opts.Runs, keeper: keeper}
+	made.Env = &recorded{Env: made.Env, Interrupter: env, snapshotter: snapshotter, manifest: m, root: s.opts.Runs, keeper: keeper}
 	return made, nil
 }
 

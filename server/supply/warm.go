@@ -3,6 +3,7 @@ package supply
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,7 +34,7 @@ func (s *Supply) Start(ctx context.Context) error {
 	s.pool = pool.New(pool.Options{Log: s.opts.Log})
 	for name, n := range s.opts.Warm {
 		id, variant, _ := strings.Cut(name, ":")
-		cfg, _, err := s.config(session.Request{Task: id, Variant: variant})
+		cfg, _, err := s.config(session.Request{Task: id, Variant: variant}) //nolint:contextcheck // looking for a layer takes no time
 		if err != nil {
 			return fmt.Errorf("keep %s ready: %w", name, err)
 		}
@@ -106,9 +107,9 @@ func (s *Supply) keepWarm(key string, cfg taskenv.Config) {
 func ParseWarm(text string) (name string, n int, err error) {
 	name, number, ok := strings.Cut(text, "=")
 	if ok {
-		_, err = fmt.Sscanf(number, "%d", &n)
+		n, err = strconv.Atoi(number)
 	}
-	if !ok || err != nil || n < 0 || name == "" || fmt.Sprint(n) != number {
+	if !ok || err != nil || n < 0 || name == "" {
 		return "", 0, fmt.Errorf("%q: want TASK=N or TASK:VARIANT=N, such as battleOfSexes=8", text)
 	}
 	return name, n, nil
