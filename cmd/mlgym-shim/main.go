@@ -27,10 +27,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: mlgym-shim serve\n\nIt is started by mlgym inside a sandbox and of no use elsewhere.")
 		os.Exit(2)
 	}
-	// One thread of Go code: an action passes through half a dozen goroutines, one
-	// after the other, and waking another processor for each costs more than all of
-	// them do. It leaves the processors to what the agent runs.
-	runtime.GOMAXPROCS(1)
+	// An action passes through half a dozen goroutines, one after the other: waking
+	// many processors for them costs more than it gains. With a single one the
+	// runtime takes it away from every system call that lasts.
+	const processors = 2
+	runtime.GOMAXPROCS(min(processors, runtime.NumCPU()))
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	if err := server.Serve(os.Stdin, os.Stdout, tools, log); err != nil {
 		log.Error("mlgym-shim ends", "error", err)

@@ -131,7 +131,7 @@ func (r *runner) run(ctx context.Context, script sandbox.Script) (sandbox.Result
 	if note != "" {
 		m = now()
 	}
-	if r.execute(ctx, script, text, m, &res); res.ShellRestarted && !r.sh.begun {
+	if r.execute(ctx, script, text, m, &res); res.ShellRestarted && !r.sh.begun() {
 		// The shell was ended from beside it before it took the action.
 		if _, err := r.ready(ctx); err != nil {
 			return res, err

@@ -37,11 +37,11 @@ const prelude = `PS1= PS2= PS4='+ '; unset PROMPT_COMMAND HISTFILE MAIL MAILCHEC
 	`shopt -u checkwinsize; alias ls='ls -F' ll='ls -alF' la='ls -A' l='ls -CF'; ` +
 	`__mlgym_status() { builtin return "$1"; }`
 
-// command is what bash executes for one action. The first line says that it
-// begins, takes the text from fdAction and evaluates it; the second reports
-// status and directory, and is read even when an interrupt threw the first one
-// away. No part of it but the text may fail, which would end a shell with set -e.
-const command = `builtin printf '+ %[2]d\0' >&63; IFS= builtin read -r -d '' -u 62 MLGYM_ACTION || builtin :; %[1]sbuiltin eval "$MLGYM_ACTION" </dev/null 62<&- 63>&-` + "\n" +
+// command is what bash executes for one action. The first line takes the text from
+// fdAction, by which the shim knows that the action was begun (see [shell.begun]),
+// and evaluates it; the second reports status and directory, and is read even when
+// an interrupt threw the first one away. No part of it but the text may fail, which would end a shell with set -e.
+const command = `IFS= builtin read -r -d '' -u 62 MLGYM_ACTION || builtin :; %[1]sbuiltin eval "$MLGYM_ACTION" </dev/null 62<&- 63>&-` + "\n" +
 	`builtin printf '%%s %[2]d %%s\0' "$?" "$PWD" >&63` + "\n"
 
 // Deadlines and sizes of a script that leaves them open.
@@ -70,7 +70,6 @@ type shell struct {
 	sink   *sink
 
 	sequence int
-	begun    bool // the action of this sequence number was begun
 	status   int
 	dir      string
 
@@ -234,10 +233,6 @@ func (sh *shell) parse(line string) bool {
 	if !ok {
 		return false
 	}
-	if status == "+" {
-		sh.begun = sh.begun || rest == strconv.Itoa(sh.sequence)
-		return false
-	}
 	sequence, dir, ok := strings.Cut(rest, " ")
 	if !ok || sequence != strconv.Itoa(sh.sequence) {
 		return false
@@ -265,7 +260,6 @@ func (sh *shell) sendAs(format, text string) error {
 		return err
 	}
 	sh.sequence++
-	sh.begun = false
 	// A shell that was stopped, with its pipe filled, would never take it.
 	if err := sh.stdin.SetWriteDeadline(time.Now().Add(settle)); err != nil {
 		return err
@@ -276,6 +270,13 @@ func (sh *shell) sendAs(format, text string) error {
 	}
 	_, err := fmt.Fprintf(sh.stdin, format, status, sh.sequence)
 	return err
+}
+
+// begun reports whether the shell took the last action that was sent. Shell and shim
+// share the place at which that file is read, which stands at its beginning before.
+func (sh *shell) begun() bool {
+	at, err := sh.action.Seek(0, io.SeekCurrent)
+	return err != nil || at > 0 // what is not known was begun: it is not run again
 }
 
 // drain returns when everything that was written to the shell's output before

@@ -19,7 +19,7 @@ import (
 
 // stateCommand is what bash executes to tell or to take its state, in the shape
 // of command. What the agent's options make bash say of it goes nowhere.
-const stateCommand = `{ builtin printf '+ %[2]d\0' >&63; IFS= builtin read -r -d '' -u 62 MLGYM_ACTION || builtin :; builtin eval "$MLGYM_ACTION" </dev/null 63>&-; } 2>/dev/null` + "\n" +
+const stateCommand = `{ IFS= builtin read -r -d '' -u 62 MLGYM_ACTION || builtin :; builtin eval "$MLGYM_ACTION" </dev/null 63>&-; } 2>/dev/null` + "\n" +
 	`{ builtin printf '%%s %[2]d %%s\0' "$?" "$PWD" >&63; } 2>/dev/null` + "\n"
 
 // dumpText writes the state of the shell behind itself into the memory file of
