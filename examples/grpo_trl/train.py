@@ -2,10 +2,11 @@
 
     examples/grpo_trl/run.sh --updates 10
 
-The task is battleOfSexes. The prompt shows one valid tool call, whose strategy always plays 1
-and earns less than the task's starter (reward -0.5); playing 0 earns the best reward
-there is (1). A rollout is: the model writes a tool call, the shell runs it, the model
-answers, what lies in the workspace is graded.
+The task is battleOfSexes. Always playing 0 is the best strategy (reward 1), always playing 1
+is worse than the task's starter (-0.5), and a rollout that changes nothing, or leaves a
+program that does not run, earns 0. The prompt shows a valid tool call for each of the moves. A
+rollout is: the model writes a tool call, the shell runs it, the model says something,
+what lies in the workspace is graded.
 
 Every update is a line of log.jsonl; log.png is drawn from it.
 """
@@ -52,12 +53,18 @@ def call(move: int) -> str:
     return f"<tool_call>\n{json.dumps({'name': 'bash', 'arguments': {'command': command}})}\n</tool_call>"
 
 
-PROMPT = f"""You play a game with a partner, who mostly repeats your first move. If both of you play 0, you earn 2. \
-If both play 1, you earn 1. If the moves differ, you earn 0. Write the strategy with one tool call, such as
+RULES = """You play a game with a partner, who mostly repeats your first move. If both of you play 0, you earn 2. \
+If both play 1, you earn 1. If the moves differ, you earn 0. Write a strategy, with one tool call."""
 
-{call(1)}
-
-Answer with a tool call only."""
+# What the model is shown is the form of an answer, with each of the moves once and
+# no word on which is better. A model of 135 million parameters writes no valid call without.
+PROMPT = [
+    {"role": "user", "content": RULES},
+    {"role": "assistant", "content": call(1)},
+    {"role": "user", "content": "Write a strategy, with one tool call."},
+    {"role": "assistant", "content": call(0)},
+    {"role": "user", "content": "Write a strategy, with one tool call."},
+]
 
 
 def real_model(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, dict[str, object]]:
@@ -67,6 +74,12 @@ def real_model(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, di
         where = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
     words = AutoTokenizer.from_pretrained(**where, padding_side="left")
     model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    if path.is_file():
+        # The numbers are whole now, but the model is remembered as a quantized one, which no trainer takes.
+        plain = AutoModelForCausalLM.from_config(model.config, dtype=torch.float32)
+        plain.load_state_dict(model.state_dict())
+        plain.generation_config = model.generation_config
+        model = plain
     # The model's own template knows no tools. Qwen's has the same marks of turns.
     words.chat_template = qwen3_chat_template
     words.pad_token = "<|endoftext|>"
@@ -157,6 +170,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--updates", type=int, default=10)
     parser.add_argument("--rollouts", type=int, default=8, help="of one update, all from the same state")
     parser.add_argument("--learning-rate", type=float, help="default 2e-5, of the tiny model 1e-2")
+    parser.add_argument("--temperature", type=float, default=0.7, help="of the sampling")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("out/grpo"))
     return parser.parse_args()
@@ -185,18 +199,17 @@ def main() -> None:
         generation_kwargs=sampling or None,
         learning_rate=options.learning_rate or rate,
         lr_scheduler_type="constant",
-        temperature=1.0,
+        temperature=options.temperature,
         logging_steps=1,
         report_to=[],
         save_strategy="no",
+        gradient_checkpointing=False,  # it would save memory, which is not what lacks
         use_cpu=not torch.cuda.is_available(),
         bf16=False,
         seed=options.seed,
-        log_completions=True,
         disable_tqdm=True,
     )
-    prompt = [{"role": "user", "content": PROMPT}]
-    rows = [{"prompt": prompt, "seed": seed} for seed in range(max(options.updates, 1))]
+    rows = [{"prompt": PROMPT, "seed": seed} for seed in range(max(options.updates, 1))]
     record = options.out / "log.jsonl"
     began = time.monotonic()
     trainer = GRPOTrainer(
@@ -222,6 +235,7 @@ def main() -> None:
         "updates": len(lines),
         "episodes": len(lines) * options.rollouts,
         "minutes": round((time.monotonic() - began) / 60, 1),
+        "temperature": options.temperature,
         "reward_first_third": round(sum(line["reward"] for line in lines[:third]) / third, 3),
         "reward_last_third": round(sum(line["reward"] for line in lines[-third:]) / third, 3),
     }

@@ -59,7 +59,7 @@ def draw(folders: Sequence[Path], out: Path) -> Path:
     axes.set_ylabel("mean reward of a batch")
     axes.set_title(", ".join(sorted(tasks)))
     axes.grid(alpha=0.2)
-    axes.legend(loc="lower right", frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(out, dpi=120)
     pyplot.close(figure)
     return out

@@ -142,7 +142,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=16, help="episodes for one update")
     parser.add_argument(
-        "--learning-rate", type=float, default=1.0, help="of the means; 0 learns nothing, for comparison"
+        "--learning-rate", type=float, default=2.0, help="of the means; 0 learns nothing, for comparison"
     )
     parser.add_argument("--spread-rate", type=float, default=0.1, help="of the spreads")
     parser.add_argument("--parallel", type=int, default=2 * (os.cpu_count() or 1), help="episodes side by side")
