@@ -122,6 +122,8 @@ server/httpsession:       gym server/session
 server/openenv:           gym internal/nearest server/httpsession server/session tool
 server/nemogym:           gym server/httpsession server/session tool
 server/mcp:               gym server/session tool
+server/session/sessiontest: gym server/session
+server/servertest:        server server/* server/session/sessiontest
 server:                   pool server/*
 
 internal/cli:             . audit dataset environments episode experiment experiment/metrics export grader gym internal/* internal/*/* layer machine model model/* pool report rollout runstore sandbox scaffold scaffolds search server server/* slurm stats task taskcheck taskimport taskenv tool trajectory trajectory/*

@@ -64,6 +64,9 @@ type Supply struct {
 	pool     *pool.Pool
 	host     runstore.Host
 
+	stopCleaning context.CancelFunc
+	cleaning     sync.WaitGroup
+
 	mu    sync.Mutex
 	given map[kind]mlgym.Provided
 	warm  map[string]*warmth

@@ -21,16 +21,13 @@ type warmth struct {
 	timer *time.Timer
 }
 
-// Start removes what a crash left behind, and has the sandboxes made ready that the
-// options name, behind the scenes. It returns an error where one cannot be.
+// Start removes what a crash left behind and has the sandboxes made ready that the
+// options name, both behind the scenes. It returns an error where a name is wrong.
 func (s *Supply) Start(ctx context.Context) error {
-	removed, err := pool.Reconcile(ctx, s.opts.Driver)
-	if err != nil {
-		s.opts.Log.Warn("what crashed runs left behind was not all removed", "error", err)
-	}
-	if removed > 0 {
-		s.opts.Log.Info("removed what crashed runs left behind", "sandboxes", removed)
-	}
+	cleaning, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stopCleaning = stop
+	// Beside the start: what a crash left may take its time to go.
+	s.cleaning.Go(func() { s.clean(cleaning) })
 	s.pool = pool.New(pool.Options{Log: s.opts.Log})
 	for name, n := range s.opts.Warm {
 		id, variant, _ := strings.Cut(name, ":")
@@ -45,6 +42,17 @@ func (s *Supply) Start(ctx context.Context) error {
 		s.pool.Set(key, n, prepare(cfg))
 	}
 	return nil
+}
+
+// clean removes what a crash left behind.
+func (s *Supply) clean(ctx context.Context) {
+	removed, err := pool.Reconcile(ctx, s.opts.Driver)
+	if err != nil && ctx.Err() == nil {
+		s.opts.Log.Warn("what crashed runs left behind was not all removed", "error", err)
+	}
+	if removed > 0 {
+		s.opts.Log.Info("removed what crashed runs left behind", "sandboxes", removed)
+	}
 }
 
 // AwaitWarm returns when the sandboxes that the options name are ready.
@@ -127,5 +135,7 @@ func (s *Supply) Close() error {
 	if s.pool == nil {
 		return nil
 	}
+	s.stopCleaning()
+	s.cleaning.Wait()
 	return s.pool.Close()
 }
