@@ -37,7 +37,7 @@ func TestAdapters(t *testing.T) {
 		{"openenv", false, []string{"test_openenv.py", "test_skyrl.py", "test_nemogym.py"}},
 		{"verifiers", false, []string{"test_verifiers.py"}},
 		{"verl", true, []string{"test_verl.py"}},
-		{"trl", true, []string{"test_trl.py"}},
+		{"trl", true, []string{"test_trl.py", "test_examples.py"}},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			lock, err := os.ReadFile(filepath.Join(library, "adapters-requirements-"+group.name+".txt"))
