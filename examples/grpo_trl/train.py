@@ -1,6 +1,6 @@
 """A language model learns by TRL's GRPOTrainer, from episodes in which it writes its own shell commands.
 
-    examples/grpo_trl/run.sh --updates 10
+    examples/grpo_trl/run.sh
 
 The task is battleOfSexes. Always playing 0 is the best strategy (reward 1), always playing 1
 is worse than the task's starter (-0.5), and a rollout that changes nothing, or leaves a
@@ -167,8 +167,8 @@ def arguments() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="GGUF file or folder; without it a tiny random model is made")
-    parser.add_argument("--updates", type=int, default=10)
-    parser.add_argument("--rollouts", type=int, default=8, help="of one update, all from the same state")
+    parser.add_argument("--updates", type=int, default=6)
+    parser.add_argument("--rollouts", type=int, default=6, help="of one update, all from the same state")
     parser.add_argument("--learning-rate", type=float, help="default 2e-5, of the tiny model 1e-2")
     parser.add_argument("--temperature", type=float, default=0.7, help="of the sampling")
     parser.add_argument("--seed", type=int, default=1)
