@@ -38,6 +38,7 @@ internal/cachedir:
 internal/flock:
 internal/hostview:        sandbox internal/cachedir
 internal/nearest:
+internal/procid:
 internal/redact:
 internal/syscallfilter:
 internal/strictyaml:      internal/nearest
@@ -58,7 +59,7 @@ environments:
 
 # Drivers import their contract and the shim.
 sandbox/sandboxtest:      sandbox internal/shim internal/shim/shimtest internal/cachedir
-sandbox/*:                sandbox internal/shim internal/cachedir internal/atomicfile internal/hostview internal/syscallfilter
+sandbox/*:                sandbox internal/shim internal/cachedir internal/atomicfile internal/hostview internal/procid internal/syscallfilter
 
 # Models: a provider imports the contract, and nothing else imports a provider.
 model/internal/wire:      model

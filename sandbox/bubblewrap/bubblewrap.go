@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"runtime"
@@ -326,7 +327,9 @@ func (b *box) Close() error {
 			b.closeErr = b.group.remove(ctx)
 		}
 		if b.lease != "" {
-			b.closeErr = errors.Join(b.closeErr, os.Remove(b.lease))
+			if err := os.Remove(b.lease); !errors.Is(err, fs.ErrNotExist) { // a person may have tidied up
+				b.closeErr = errors.Join(b.closeErr, err)
+			}
 		}
 	})
 	return b.closeErr

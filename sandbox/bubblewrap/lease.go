@@ -1,7 +1,6 @@
 package bubblewrap
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,15 +14,19 @@ import (
 	"time"
 
 	"mlgym/internal/cachedir"
+	"mlgym/internal/procid"
 	"mlgym/sandbox"
 )
 
+// owner is the process that made a sandbox.
+type owner = procid.ID
+
 // lease is the note on disk of a live sandbox.
 type lease struct {
-	ID      string    `json:"id"`
-	Purpose string    `json:"purpose,omitempty"`
-	PID     int       `json:"pid"`
-	Start   uint64    `json:"start"` // of the owner, in clock ticks after boot
+	ID      string `json:"id"`
+	Purpose string `json:"purpose,omitempty"`
+	// Owner is the process that made it; its fields stand beside the others.
+	owner
 	Created time.Time `json:"created"`
 }
 
@@ -32,8 +35,11 @@ func writeLease(spec sandbox.Spec) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	start, _ := startTicks(os.Getpid())
-	data, err := json.Marshal(lease{spec.ID, spec.Purpose, os.Getpid(), start, time.Now().UTC()})
+	self, err := procid.Self()
+	if err != nil {
+		return "", fmt.Errorf("note the sandbox: %w", err)
+	}
+	data, err := json.Marshal(lease{spec.ID, spec.Purpose, self, time.Now().UTC()})
 	if err != nil {
 		return "", err
 	}
@@ -48,32 +54,14 @@ func writeLease(spec sandbox.Spec) (string, error) {
 	return path, f.Close()
 }
 
-// startTicks is when a process started; with its number it names it for ever.
-func startTicks(pid int) (uint64, bool) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0, false
-	}
-	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
-	const startField = 19
-	if len(fields) <= startField {
-		return 0, false
-	}
-	ticks, err := strconv.ParseUint(fields[startField], 10, 64)
-	return ticks, err == nil
-}
-
-func (l lease) live() bool {
-	start, ok := startTicks(l.PID)
-	return ok && (l.Start == 0 || start == l.Start)
-}
-
 // Leftovers implements [sandbox.Pruner].
 func (d *Driver) Leftovers(context.Context) ([]sandbox.Leftover, error) {
 	dir, err := cachedir.Dir(leaseDir)
 	if err != nil {
 		return nil, err
 	}
+	// Before the notes: a sandbox has its note before it has a group.
+	groups := leftGroups()
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -87,12 +75,17 @@ func (d *Driver) Leftovers(context.Context) ([]sandbox.Leftover, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it ended just now
 		}
+		live := false
 		if err != nil || json.Unmarshal(data, &l) != nil {
-			// Written halfway when the machine stopped.
+			// Written halfway when the machine stopped, or being written.
 			l = lease{ID: strings.TrimSuffix(e.Name(), ".json")}
+			info, err := e.Info()
+			live = err == nil && time.Since(info.ModTime()) < time.Minute
+		} else {
+			live = l.Alive()
 		}
 		left := sandbox.Leftover{
-			Driver: d.Name(), ID: l.ID, What: "note", Path: path, Live: l.live(), OwnerPID: l.PID, Created: l.Created,
+			Driver: d.Name(), ID: l.ID, What: "note", Path: path, Live: live, OwnerPID: l.PID, Created: l.Created,
 		}
 		if left.Live {
 			left.What = "sandbox (" + l.Purpose + ")"
@@ -100,12 +93,12 @@ func (d *Driver) Leftovers(context.Context) ([]sandbox.Leftover, error) {
 		}
 		out = append(out, left)
 	}
-	for _, path := range leftGroups() {
+	for _, path := range groups {
 		owner, id, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), groupPrefix), "-")
-		if alive[id] {
-			continue
+		pid, err := strconv.Atoi(owner)
+		if err != nil || !sandbox.ValidID(id) || alive[id] {
+			continue // another driver's, or in use
 		}
-		pid, _ := strconv.Atoi(owner)
 		out = append(out, sandbox.Leftover{Driver: d.Name(), ID: id, What: "cgroup", Path: path, OwnerPID: pid})
 	}
 	return out, nil

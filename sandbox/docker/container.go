@@ -19,6 +19,7 @@ import (
 
 	"mlgym/internal/cachedir"
 	"mlgym/internal/hostview"
+	"mlgym/internal/procid"
 	"mlgym/internal/shim"
 	"mlgym/internal/syscallfilter"
 	"mlgym/sandbox"
@@ -26,10 +27,13 @@ import (
 
 // The labels by which leftovers are known.
 const (
-	labelID      = "mlgym.id"
-	labelOwner   = "mlgym.owner"
-	labelStart   = "mlgym.owner.start"
-	labelPurpose = "mlgym.purpose"
+	labelID    = "mlgym.id"
+	labelOwner = "mlgym.owner"
+	labelStart = "mlgym.owner.start"
+	// What number and start belong to: the machine's boot, the container.
+	labelBoot      = "mlgym.owner.boot"
+	labelNamespace = "mlgym.owner.pid_namespace"
+	labelPurpose   = "mlgym.purpose"
 )
 
 // containerName is the container's name for a sandbox.
@@ -101,7 +105,7 @@ func containerOptions(e *engine, spec sandbox.Spec, image, shimDir string) (clie
 		// The engine refuses more than there are.
 		host.NanoCPUs = int64(min(spec.Limits.CPUs, float64(max(e.cpus, 1))) * 1e9)
 	}
-	start, err := startOf(os.Getpid())
+	self, err := procid.Self()
 	if err != nil {
 		return none, err
 	}
@@ -122,9 +126,10 @@ func containerOptions(e *engine, spec sandbox.Spec, image, shimDir string) (clie
 			AttachStderr: true,
 			Healthcheck:  &container.HealthConfig{Test: []string{"NONE"}},
 			Labels: map[string]string{
-				labelID:      spec.ID,
-				labelOwner:   strconv.Itoa(os.Getpid()),
-				labelStart:   strconv.FormatUint(start, 10),
+				labelID:    spec.ID,
+				labelOwner: strconv.Itoa(self.PID),
+				labelStart: strconv.FormatUint(self.Start, 10),
+				labelBoot:  self.Boot, labelNamespace: self.Namespace,
 				labelPurpose: spec.Purpose,
 			},
 		},

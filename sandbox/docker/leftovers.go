@@ -1,11 +1,9 @@
 package docker
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -13,23 +11,9 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
+	"mlgym/internal/procid"
 	"mlgym/sandbox"
 )
-
-// startOf returns when a process of this machine began, in ticks after the
-// machine's start: with its number, that names it.
-func startOf(pid int) (uint64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	// The name in parentheses may hold anything; field 22 is counted from it.
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	if len(fields) < 20 {
-		return 0, fmt.Errorf("process status %q is too short", text)
-	}
-	return strconv.ParseUint(fields[19], 10, 64)
-}
 
 // Leftovers lists the engine's containers that are sandboxes, live ones
 // included. Without an engine there are none.
@@ -64,8 +48,9 @@ func leftover(item container.Summary) sandbox.Leftover {
 	pid, err := strconv.Atoi(item.Labels[labelOwner])
 	if err == nil {
 		l.OwnerPID = pid
-		start, err := startOf(pid)
-		l.Live = err == nil && strconv.FormatUint(start, 10) == item.Labels[labelStart]
+		start, err := strconv.ParseUint(item.Labels[labelStart], 10, 64)
+		maker := procid.ID{PID: pid, Start: start, Boot: item.Labels[labelBoot], Namespace: item.Labels[labelNamespace]}
+		l.Live = err == nil && maker.Alive()
 	}
 	return l
 }

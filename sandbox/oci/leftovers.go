@@ -11,13 +11,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mlgym/internal/procid"
 	"mlgym/sandbox"
 )
 
 // owner is the record of who made a sandbox, in its folder.
 type owner struct {
-	PID     int       `json:"pid"`
-	Start   uint64    `json:"start"` // of the process, in ticks after the machine's start
+	procid.ID
 	Runtime string    `json:"runtime"`
 	Purpose string    `json:"purpose,omitempty"`
 	Created time.Time `json:"created"`
@@ -26,12 +26,10 @@ type owner struct {
 const ownerFile = "owner.json"
 
 func writeOwner(dir string, o owner) error {
-	o.PID = os.Getpid()
-	self, err := readStat(o.PID)
-	if err != nil {
+	var err error
+	if o.ID, err = procid.Self(); err != nil {
 		return fmt.Errorf("read my own start time: %w", err)
 	}
-	o.Start = self.start
 	text, err := json.Marshal(o)
 	if err != nil {
 		return err
@@ -48,12 +46,6 @@ func readOwner(dir string) (owner, error) {
 	return o, json.Unmarshal(text, &o)
 }
 
-// alive says whether the very process that wrote the record still runs.
-func (o owner) alive() bool {
-	s, err := readStat(o.PID)
-	return err == nil && s.start == o.Start
-}
-
 // Leftovers lists the sandboxes of this runtime on this machine, live ones
 // included, and cgroups whose sandbox has no folder any more.
 func (d *Driver) Leftovers(context.Context) ([]sandbox.Leftover, error) {
@@ -61,6 +53,8 @@ func (d *Driver) Leftovers(context.Context) ([]sandbox.Leftover, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Before the folders: a sandbox has its folder before it has a group.
+	groups := d.cgroups.ids()
 	entries, err := os.ReadDir(state)
 	if err != nil {
 		return nil, err
@@ -86,14 +80,14 @@ func (d *Driver) Leftovers(context.Context) ([]sandbox.Leftover, error) {
 		case o.Runtime != d.opts.Runtime:
 			continue // another driver's
 		default:
-			l.Live, l.OwnerPID, l.Created = o.alive(), o.PID, o.Created
+			l.Live, l.OwnerPID, l.Created = o.Alive(), o.PID, o.Created
 		}
 		found = append(found, l)
 	}
 	if d.opts.StateDir != "" {
 		return found, nil // groups may be those of another folder's sandboxes
 	}
-	for _, id := range d.cgroups.ids() {
+	for _, id := range groups {
 		if known[id] {
 			continue
 		}
