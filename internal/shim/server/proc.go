@@ -293,6 +293,30 @@ func (r *reaper) killSince(m mark, root int, sig syscall.Signal) int {
 	return len(list)
 }
 
+// interruptSince sends SIGINT to what since lists, once to each program: told holds
+// the names of those that got it. Bash makes a process first and the program out of
+// it then; a signal in between is lost, and bash, which got one too, would take what
+// ends later for a program that ends by itself and go on with the next command.
+func (r *reaper) interruptSince(m mark, root int, told map[int]string) {
+	for _, p := range r.since(m, root) {
+		name := programOf(p.pid)
+		if before, ok := told[p.pid]; ok && before == name {
+			continue
+		}
+		told[p.pid] = name
+		_ = syscall.Kill(p.pid, syscall.SIGINT)
+	}
+}
+
+// programOf is the name of the program that a process runs, "" where it has ended.
+func programOf(pid int) string {
+	name, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
+	if err != nil {
+		return ""
+	}
+	return string(name)
+}
+
 // killAll ends all that since lists, round after round until there is nothing
 // left, and returns the size of the largest round. What is stopped first cannot
 // fork in the meantime.

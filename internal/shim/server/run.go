@@ -133,7 +133,7 @@ func (r *runner) run(ctx context.Context, script sandbox.Script) (sandbox.Result
 	}
 	if r.execute(ctx, script, text, m, &res); res.ShellRestarted && !r.sh.begun() {
 		// The shell was ended from beside it before it took the action.
-		if _, err := r.ready(ctx); err != nil {
+		if _, err := r.ready(context.WithoutCancel(ctx)); err != nil {
 			return res, err
 		}
 		res, fresh = sandbox.Result{}, true
@@ -148,7 +148,8 @@ func (r *runner) run(ctx context.Context, script sandbox.Script) (sandbox.Result
 	}
 	res.Output, res.OutputBytes = said.text()
 	if res.ShellRestarted {
-		if _, err := r.ready(ctx); err != nil {
+		// Also after an interrupt, which ended ctx: the episode goes on.
+		if _, err := r.ready(context.WithoutCancel(ctx)); err != nil {
 			return res, err
 		}
 		return r.finish(res, began), nil
@@ -286,14 +287,26 @@ func (r *runner) interrupt(script sandbox.Script, m mark, res *sandbox.Result) {
 	pid := r.sh.proc.pid
 	// The shell first: it must know of the interrupt when its program ends.
 	_ = syscall.Kill(pid, syscall.SIGINT)
-	r.reaper.killSince(m, pid, syscall.SIGINT)
-	if r.back(grace, res) {
-		// The shell is back; what the action left running is not meant to stay.
-		r.reaper.killSince(m, pid, syscall.SIGKILL)
-		return
+	told := map[int]string{}
+	end := time.Now().Add(grace)
+	for wait := interruptAgain; ; wait = min(2*wait, grace/4) {
+		r.reaper.interruptSince(m, pid, told)
+		left := time.Until(end)
+		if r.back(min(wait, left), res) {
+			// The shell is back; what the action left running is not meant to stay.
+			r.reaper.killSince(m, pid, syscall.SIGKILL)
+			return
+		}
+		if left <= wait {
+			break
+		}
 	}
 	r.kill(m, res)
 }
+
+// interruptAgain is when it is looked for the first time whether an interrupt was
+// lost.
+const interruptAgain = 20 * time.Millisecond
 
 // kill ends the action by force: all its processes, and the shell too if it
 // does not come back.
@@ -311,6 +324,11 @@ func (r *runner) kill(m mark, res *sandbox.Result) {
 			r.reaper.killSince(m, pid, syscall.SIGKILL)
 			return
 		}
+	}
+	// An interrupt may have met the shell at its report, and thrown that away.
+	if r.sh.askAgain() == nil && r.back(settle/2, res) {
+		r.reaper.killSince(m, pid, syscall.SIGKILL)
+		return
 	}
 	res.ShellRestarted = true
 	res.ExitCode = 128 + int(syscall.SIGKILL)

@@ -42,7 +42,10 @@ const prelude = `PS1= PS2= PS4='+ '; unset PROMPT_COMMAND HISTFILE MAIL MAILCHEC
 // and evaluates it; the second reports status and directory, and is read even when
 // an interrupt threw the first one away. No part of it but the text may fail, which would end a shell with set -e.
 const command = `IFS= builtin read -r -d '' -u 62 MLGYM_ACTION || builtin :; %[1]sbuiltin eval "$MLGYM_ACTION" </dev/null 62<&- 63>&-` + "\n" +
-	`builtin printf '%%s %[2]d %%s\0' "$?" "$PWD" >&63` + "\n"
+	reportLine
+
+// reportLine has the shell tell the status of the action and its directory.
+const reportLine = `builtin printf '%%s %[2]d %%s\0' "$?" "$PWD" >&63` + "\n"
 
 // Deadlines and sizes of a script that leaves them open.
 const (
@@ -269,6 +272,15 @@ func (sh *shell) sendAs(format, text string) error {
 		status = fmt.Sprintf("__mlgym_status %d || ", sh.status)
 	}
 	_, err := fmt.Fprintf(sh.stdin, format, status, sh.sequence)
+	return err
+}
+
+// askAgain has the shell report once more on the action under way.
+func (sh *shell) askAgain() error {
+	if err := sh.stdin.SetWriteDeadline(time.Now().Add(settle)); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(sh.stdin, reportLine, "", sh.sequence)
 	return err
 }
 
