@@ -104,7 +104,7 @@ func tellAll() []gym.Action {
 		{Command: "find ~ /tmp /var/tmp /dev/shm -printf '%p %M %u %g %s\\n' | sort; cat strategy.py"},
 		{Command: "python3 -c '" + python + "'"},
 		{Command: `python3 -c "import os, random; random.seed(int(os.environ['MLGYM_SEED'])); print(random.random())"`},
-		{Command: "ls /proc | grep -c '^[0-9]'"},
+		{Command: "set -- /proc/[0-9]*; echo $#; set --"},
 		{Tool: "job", Args: []byte(`{"action": "start", "command": "echo seed $MLGYM_SEED; env"}`)},
 		{Command: "job wait 1 > /dev/null; job show 1 | grep -v -e Elapsed -e ' s' "},
 		{Command: "open strategy.py"},
