@@ -76,7 +76,7 @@ func (e *Episode) env(m runstore.Manifest, o RunOptions, keeper *Keeper) (*taske
 	}
 	var judge taskenv.Grader = grader.New(driver, grader.Options{Log: log})
 	if o.Gate != nil {
-		judge = gated{judge, o.Gate}
+		judge = Gated(judge, o.Gate)
 	}
 	config := taskenv.Config{
 		Task: e.Task, Driver: driver, Grader: judge,
@@ -88,6 +88,12 @@ func (e *Episode) env(m runstore.Manifest, o RunOptions, keeper *Keeper) (*taske
 		config.Keep = keeper.Keep
 	}
 	return taskenv.New(config)
+}
+
+// Gated returns a grader before which each grading waits for gate, and calls what
+// it returns when it is over.
+func Gated(judge taskenv.Grader, gate func(ctx context.Context) (release func(), err error)) taskenv.Grader {
+	return gated{judge, gate}
 }
 
 // gated is a grader before which each grading waits for its turn.

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"mlgym"
+	"mlgym/episode"
 	"mlgym/grader"
 	"mlgym/gym"
 	"mlgym/internal/nearest"
@@ -255,21 +256,12 @@ func rewardRange(cfg taskenv.Config) (low, high float64) {
 
 // judge is a grader before which each grading waits for its place.
 func (s *Supply) judge() taskenv.Grader {
-	return gated{grader.New(s.opts.Driver, grader.Options{Log: s.opts.Log}), s.places}
-}
-
-type gated struct {
-	taskenv.Grader
-	places chan struct{}
-}
-
-// Grade waits, and grades.
-func (g gated) Grade(ctx context.Context, req grader.Request) (gym.Evaluation, error) {
-	select {
-	case g.places <- struct{}{}:
-	case <-ctx.Done():
-		return gym.Evaluation{}, fmt.Errorf("wait for a place to grade in: %w", context.Cause(ctx))
-	}
-	defer func() { <-g.places }()
-	return g.Grader.Grade(ctx, req)
+	return episode.Gated(grader.New(s.opts.Driver, grader.Options{Log: s.opts.Log}), func(ctx context.Context) (func(), error) {
+		select {
+		case s.places <- struct{}{}:
+			return func() { <-s.places }, nil
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	})
 }
