@@ -450,6 +450,13 @@ func (c *claim) tell(p Progress) {
 	}
 }
 
+// where is what was told last; a beat may be writing it.
+func (c *claim) where() Progress {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.progress
+}
+
 // write replaces progress.json. The caller holds mu.
 func (c *claim) write() error {
 	c.progress.At = now()

@@ -436,9 +436,7 @@ func (c *claim) failed(it *item, r runstore.Result, err error) Outcome {
 	o := c.outcome(it.cell, r, it.faults)
 	o.State, o.Message, o.Metric = Failed, err.Error(), it.cell.Metric
 	if r.RunDir == "" { // there is no result: what was told on the way counts
-		c.mu.Lock()
-		p := c.progress
-		c.mu.Unlock()
+		p := c.where()
 		o.ExitStatus = ""
 		o.Steps, o.CostUSD, o.TokensIn, o.TokensOut, o.Seconds = p.Step, p.CostUSD, p.TokensIn, p.TokensOut, p.Seconds
 	}
@@ -456,7 +454,7 @@ func (s *Scheduler) run(ctx context.Context, it *item, c *claim) (Class, runstor
 	log.InfoContext(ctx, "an attempt begins", "episode", it.cell.Name, "attempt", c.N, "from", c.From.String())
 	s.update(it.cell.ID, func(e *EpisodeStatus) {
 		e.State, e.Attempt, e.Message, e.Host = Running, c.N, "", c.Host
-		e.Progress = c.progress
+		e.Progress = c.where()
 		e.RunDir = filepath.Join(CellsName, it.cell.Dir(), filepath.Base(c.dir), runName)
 	})
 	s.emit(Event{Type: Started, Episode: it.cell.Name, ID: it.cell.ID, Attempt: c.N, Step: c.From.Step, Message: c.From.String()})
