@@ -127,7 +127,18 @@ server/session/sessiontest: gym server/session
 server/servertest:        server server/* server/session/sessiontest
 server:                   pool server/*
 
-internal/cli:             . audit dataset environments episode experiment experiment/metrics export grader gym internal/* internal/*/* layer machine model model/* pool report rollout runstore sandbox scaffold scaffolds search server server/* slurm stats task taskcheck taskimport taskenv tool trajectory trajectory/*
+# What is looked at: rooms of pages know the frame and the runs, and not each other; web joins them.
+web/page:
+web/assets:
+web/run:                  gym report runstore search trajectory web/markup web/page web/record internal/nearest
+web/runs:                 gym report runstore search trajectory web/markup web/page web/record internal/nearest
+web/experiments:          experiment gym runstore web/markup web/page web/record
+web/leaderboard:          gym report runstore search stats web/markup web/page web/record
+web/tasks:                . dataset gym report runstore search task web/markup web/page web/record
+web/play:                 gym server/session web/markup web/page web/record
+web:                      . experiment gym report runstore search task web/*
+
+internal/cli:             . audit dataset environments episode experiment experiment/metrics export grader gym internal/* internal/*/* layer machine model model/* pool report rollout runstore sandbox scaffold scaffolds search server server/* slurm stats task taskcheck taskimport taskenv tool trajectory trajectory/* web web/*
 cmd/mlgym:                internal/cli
 `
 
