@@ -42,7 +42,13 @@ type Options struct {
 	MaxConnections int
 	Version        string
 	Log            *slog.Logger
+	// Pages for people, below [PagesPrefix]; they have a guard of their own. Nil
+	// serves none.
+	Pages http.Handler
 }
+
+// PagesPrefix is where the pages for people are.
+const PagesPrefix = "/view/"
 
 // Server serves all protocols on one listener.
 type Server struct {
@@ -180,6 +186,15 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 				httpsession.Detail(w, http.StatusInternalServerError, "an error of the server; its log says more")
 			}
 		}()
+		if s.opts.Pages != nil && (strings.HasPrefix(r.URL.Path, PagesPrefix) || r.URL.Path == "/") {
+			// A browser sends cookies and forms, which the protocols know nothing of.
+			if r.URL.Path == "/" {
+				http.Redirect(w, r, PagesPrefix, http.StatusSeeOther)
+				return
+			}
+			s.opts.Pages.ServeHTTP(w, r)
+			return
+		}
 		if status, text := s.refused(r); status != 0 {
 			if status == http.StatusUnauthorized {
 				w.Header().Set("WWW-Authenticate", "Bearer")

@@ -176,8 +176,8 @@ func (s *Site) assetURL(name string) (string, error) {
 	}
 }
 
-// serveAsset answers for a static file.
-func (s *Site) serveAsset(w http.ResponseWriter, r *http.Request) {
+// ServeAsset answers for a static file.
+func (s *Site) ServeAsset(w http.ResponseWriter, r *http.Request) {
 	s.mu.RLock()
 	a, ok := s.assets[r.PathValue("name")]
 	s.mu.RUnlock()
@@ -197,7 +197,7 @@ func (s *Site) serveAsset(w http.ResponseWriter, r *http.Request) {
 // Handler serves the static files and, for the rest, mux, whose patterns are paths in
 // the site with a leading "/". Everything passes the guard.
 func (s *Site) Handler(mux *http.ServeMux, g Guard) http.Handler {
-	mux.HandleFunc("GET /static/{name...}", s.serveAsset)
+	mux.HandleFunc("GET /static/{name...}", s.ServeAsset)
 	return http.StripPrefix(strings.TrimSuffix(s.opts.Prefix, "/"), s.guarded(g, compressed(mux)))
 }
 
