@@ -99,9 +99,11 @@ install_python_tools() {
 	) 9>"$MLGYM_CACHE/.tools.lock" || die "pip could not install ruff and uv into $tools; is the package index reachable (pip config list)?"
 }
 
-# build_mlgym builds the two programs into bin and puts ruff beside them, where
+# build_mlgym builds the two programs into bin, with the browser libraries of the pages
+# where node and npm are there to build them (a warning where not), and puts ruff beside them, where
 # mlgym looks for it.
 build_mlgym() {
+	"$repository/scripts/assets.sh" --if-able || die "the browser libraries could not be built; see above"
 	say "building bin/mlgym and bin/mlgym-shim (a minute or two the first time, seconds later)"
 	(cd "$repository" && CGO_ENABLED=0 go build -o bin/ ./cmd/mlgym ./cmd/mlgym-shim) || die "go build failed; see above"
 	if ! cmp -s "$tools/bin/ruff" "$repository/bin/ruff"; then

@@ -96,7 +96,8 @@ need_go
 need_space 16000
 install_packages git git bwrap bubblewrap crun crun runc runc dockerd docker.io debootstrap debootstrap \
 	python3 python3 cmake cmake g++ g++ make make flock util-linux \
-	slurmctld slurmctld slurmd slurmd sbatch slurm-client munged munge
+	slurmctld slurmctld slurmd slurmd sbatch slurm-client munged munge \
+	node nodejs npm npm
 mkdir -p "$MLGYM_CACHE/log"
 install_python_tools
 
@@ -113,12 +114,14 @@ if [ $quick = no ]; then
 fi
 
 # 3. Checks of the text.
+scripts/assets.sh
 build_mlgym
 check gofmt gofmt_check
 check "go vet" go vet ./...
 say "golangci-lint is compiled the first time, which takes two minutes"
 check golangci-lint go tool -modfile=tools/go.mod golangci-lint run ./...
 check "ruff check" "$tools/bin/ruff" check --no-cache python tasks datasets docs examples scripts
+check "types of scripts" scripts/assets.sh --check
 check "ruff format" "$tools/bin/ruff" format --no-cache --check python tasks datasets docs examples scripts
 
 # 4. Tests. Those of Go find ruff, the server and the root file systems in the cache.

@@ -1,0 +1,11 @@
+# Names for the scripts; everything that they do stands in them.
+.PHONY: build test assets
+
+build: ## bin/mlgym, with the browser libraries where node and npm are there
+	scripts/build.sh
+
+assets: ## the browser libraries alone
+	scripts/assets.sh
+
+test: ## every check, as continuous integration runs them
+	scripts/test.sh
