@@ -108,6 +108,7 @@ audit:                    stats
 report:                   audit gym plot runstore stats trajectory trajectory/mlgym
 search:                   gym internal/atomicfile internal/flock runstore trajectory trajectory/mlgym
 export:                   agent gym internal/nearest model runstore trajectory
+web/record:               agent audit gym internal/* model report runstore search trajectory trajectory/mlgym
 
 # The front door sees what ships, the command line sees everything.
 .:                        gym sandbox sandbox/* task taskenv grader dataset layer tasks datasets environments scaffolds scaffold internal/nearest internal/atomicfile internal/shim
@@ -130,13 +131,14 @@ server:                   pool server/*
 # What is looked at: rooms of pages know the frame and the runs, and not each other; web joins them.
 web/page:
 web/assets:
+web/markup:
 web/run:                  gym report runstore search trajectory web/markup web/page web/record internal/nearest
 web/runs:                 gym report runstore search trajectory web/markup web/page web/record internal/nearest
 web/experiments:          experiment gym runstore web/markup web/page web/record
 web/leaderboard:          gym report runstore search stats web/markup web/page web/record
 web/tasks:                . dataset gym report runstore search task web/markup web/page web/record
-web/play:                 gym server/session web/markup web/page web/record
-web:                      . experiment gym report runstore search task web/*
+web/play:                 gym server/session task web/markup web/page web/record
+web:                      . search web/*
 
 internal/cli:             . audit dataset environments episode experiment experiment/metrics export grader gym internal/* internal/*/* layer machine model model/* pool report rollout runstore sandbox scaffold scaffolds search server server/* slurm stats task taskcheck taskimport taskenv tool trajectory trajectory/* web web/*
 cmd/mlgym:                internal/cli
