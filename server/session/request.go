@@ -15,6 +15,8 @@ type Request struct {
 	Seed *uint64
 	// EpisodeID is the client's name for the episode; "" has one made.
 	EpisodeID string
+	// Agent is what decides, for the record; "" says no more than that it is elsewhere.
+	Agent string
 	// Task, Variant, Mode and Reward are those of the environment; "" leaves them
 	// to the server.
 	Task    string
@@ -26,8 +28,8 @@ type Request struct {
 	// Patience is how long a step is waited for before its client is told that it
 	// still runs; nil means the server's, 0 for ever.
 	Patience *time.Duration
-	// Snapshot is the id of a state to start from. Everything but EpisodeID and
-	// Patience is then that of the saved episode.
+	// Snapshot is the id of a state to start from. Everything but EpisodeID, Agent
+	// and Patience is then that of the saved episode.
 	Snapshot string
 }
 
@@ -40,6 +42,9 @@ type Made struct {
 	MaxSteps                    int
 	// Low and High bound the reward of a step.
 	Low, High float64
+	// Record returns the folder in which the episode is recorded, "" before it has
+	// begun; nil where it is not recorded. It may be called at any time.
+	Record func() string
 }
 
 // Maker makes the environment that a request asks for, without starting it. The

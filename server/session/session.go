@@ -102,6 +102,16 @@ func (s *Session) State() State {
 	return state
 }
 
+// Record returns the folder in which the episode is recorded, "" where it is not.
+func (s *Session) Record() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.made.Record == nil {
+		return ""
+	}
+	return s.made.Record()
+}
+
 // Last returns the last reply again, for a client that may have missed it; false
 // where there is none.
 func (s *Session) Last() (Reply, bool) {

@@ -184,7 +184,7 @@ func (s *saved) release() {
 // asked is the request of an episode that starts from the state.
 func (s *saved) asked(r Request) Request {
 	out := s.request
-	out.EpisodeID, out.Patience, out.Snapshot = r.EpisodeID, r.Patience, r.Snapshot
+	out.EpisodeID, out.Patience, out.Snapshot, out.Agent = r.EpisodeID, r.Patience, r.Snapshot, r.Agent
 	return out
 }
 

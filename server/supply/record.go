@@ -3,6 +3,7 @@ package supply
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,6 +38,8 @@ type recorded struct {
 	manifest runstore.Manifest
 	root     string
 	keeper   *lateKeeper
+	// dir is that of the run, once there is one.
+	dir atomic.Pointer[string]
 
 	// closing is set before mu is taken by Close, which may come while a step is
 	// under way and ends it.
@@ -63,7 +66,7 @@ func (s *Supply) manifest(cfg taskenv.Config, given mlgym.Provided, r session.Re
 	}
 	m := runstore.Manifest{
 		MlgymVersion: s.opts.Version, Task: string(t.ID), TaskVersion: strconv.Itoa(t.Version), TaskDigest: string(t.Digest), Digests: given.Digests,
-		Mode: string(cfg.Mode), Variant: cfg.Variant, Agent: remote, AgentConfig: config, Seed: *r.Seed,
+		Mode: string(cfg.Mode), Variant: cfg.Variant, Agent: cmp.Or(r.Agent, remote), AgentConfig: config, Seed: *r.Seed,
 		Limits: runstore.Limits{
 			MaxSteps: maxSteps, ActionSeconds: t.CommandTimeout.Seconds(), TrainingSeconds: t.TrainingTimeout.Seconds(),
 		},
@@ -88,8 +91,17 @@ func (e *recorded) begin() error {
 		return errors.Join(err, run.Close())
 	}
 	e.run, e.writer, e.began, e.totals = run, writer, time.Now(), trajectory.NewTotals()
+	e.dir.Store(new(run.Dir()))
 	e.keeper.Keeper = episode.NewKeeper(run)
 	return nil
+}
+
+// place is the folder of the run, "" before there is one.
+func (e *recorded) place() string {
+	if dir := e.dir.Load(); dir != nil {
+		return *dir
+	}
+	return ""
 }
 
 func (e *recorded) write(event trajectory.Event) error {

@@ -177,7 +177,8 @@ func (s *Supply) Make(ctx context.Context, r session.Request) (session.Made, err
 	if err != nil {
 		return session.Made{}, err
 	}
-	made.Env = &recorded{Env: made.Env, Interrupter: env, snapshotter: snapshotter, manifest: m, root: s.opts.Runs, keeper: keeper}
+	kept := &recorded{Env: made.Env, Interrupter: env, snapshotter: snapshotter, manifest: m, root: s.opts.Runs, keeper: keeper}
+	made.Env, made.Record = kept, kept.place
 	return made, nil
 }
 
