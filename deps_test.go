@@ -108,7 +108,6 @@ audit:                    stats
 report:                   audit gym plot runstore stats trajectory trajectory/mlgym
 search:                   gym internal/atomicfile internal/flock runstore trajectory trajectory/mlgym
 export:                   agent gym internal/nearest model runstore trajectory
-web/record:               agent audit gym internal/* model report runstore search trajectory trajectory/mlgym
 
 # The front door sees what ships, the command line sees everything.
 .:                        gym sandbox sandbox/* task taskenv grader dataset layer tasks datasets environments scaffolds scaffold internal/nearest internal/atomicfile internal/shim
@@ -132,6 +131,7 @@ server:                   pool server/*
 web/page:
 web/assets:
 web/markup:
+web/record:               agent audit gym internal/* model report runstore search trajectory trajectory/mlgym
 web/run:                  gym report runstore search trajectory web/markup web/page web/record internal/nearest
 web/runs:                 gym report runstore search trajectory web/markup web/page web/record internal/nearest
 web/experiments:          experiment gym runstore web/markup web/page web/record
