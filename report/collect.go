@@ -24,6 +24,10 @@ type Options struct {
 	// EveryModel takes in models of which there are runs and that nobody has
 	// listed, after the listed ones.
 	EveryModel bool
+	// Keep, if not nil, chooses the runs that are read by the mode and the variant of
+	// their data. Those that MLGym published have [PublishedMode] and
+	// [PublishedVariant]. What it refuses is nowhere mentioned.
+	Keep func(mode, variant string) bool
 	// Audit says that records are looked through for tampering.
 	Audit bool
 	// Progress, if not nil, is told now and then how many runs of all that
@@ -64,12 +68,18 @@ func Collect(ctx context.Context, roots []string, o Options) (*Study, error) {
 		if err != nil {
 			return nil, fmt.Errorf("runs in %s: %w", root, err)
 		}
-		entries = append(entries, found...)
+		if o.Keep == nil || o.Keep(PublishedMode, PublishedVariant) {
+			entries = append(entries, found...)
+		}
 		for _, p := range problems {
 			excluded = append(excluded, Exclusion{p.Path, p.Note})
 		}
 		runs, broken := findOwn(root)
-		own = append(own, runs...)
+		for _, r := range runs {
+			if o.Keep == nil || o.Keep(r.manifest.Mode, r.manifest.Variant) {
+				own = append(own, r)
+			}
+		}
 		excluded = append(excluded, broken...)
 	}
 	slices.SortStableFunc(own, func(a, b ownRun) int { return strings.Compare(a.manifest.RunID, b.manifest.RunID) })
@@ -87,7 +97,7 @@ func Collect(ctx context.Context, roots []string, o Options) (*Study, error) {
 	done, all := 0, len(entries)+len(own)
 	progress := func() {
 		done++
-		if o.Progress != nil && (done%256 == 0 || done == all) {
+		if o.Progress != nil && (done%16 == 0 || done == all) {
 			o.Progress(done, all)
 		}
 	}

@@ -15,6 +15,15 @@ type Figure struct {
 	// Numbers in long form.
 	Numbers *Table
 	Chart   *plot.Figure
+	// Source is what Chart was laid out from, with every value that it shows: a
+	// [plot.Lines], [plot.Bars], [plot.Columns], [plot.Scatter], [plot.Dots] or
+	// [plot.Ranks].
+	Source any
+}
+
+// lay lays the chart of the figure out.
+func (f *Figure) lay(source interface{ Figure() *plot.Figure }) {
+	f.Source, f.Chart = source, source.Figure()
 }
 
 // shownSteps is how many steps the chart of actions per step shows.
@@ -84,7 +93,7 @@ func (r *Report) profileFigure(n *Numbers, d Definition) *Figure {
 		chart.Panels = append(chart.Panels, panel)
 	}
 	chart.Width, chart.Height = 760, 380
-	f.Chart = chart.Figure()
+	f.lay(chart)
 	return f
 }
 
@@ -116,7 +125,7 @@ func (r *Report) costFigure(n *Numbers, d Definition) *Figure {
 		f.Numbers.Rows = append(f.Numbers.Rows, []string{m.ID, plain(v), plain(float64(usd))})
 		chart.Spots = append(chart.Spots, plot.Spot{Name: m.Short, Style: p, X: float64(usd), Y: v, Low: math.NaN(), High: math.NaN()})
 	}
-	f.Chart = chart.Figure()
+	f.lay(chart)
 	return f
 }
 
@@ -178,7 +187,7 @@ func (r *Report) exitFigure(n *Numbers) *Figure {
 	if hasRare {
 		chart.Parts = append(chart.Parts, rare)
 	}
-	f.Chart = chart.Figure()
+	f.lay(chart)
 	return f
 }
 
@@ -218,7 +227,7 @@ func (r *Report) failureFigures(n *Numbers) []*Figure {
 			chart.Parts[0].Values = append(chart.Parts[0].Values, float64(failed[id]))
 			chart.Parts[1].Values = append(chart.Parts[1].Values, float64(incomplete[id]))
 		}
-		f.Chart = chart.Figure()
+		f.lay(chart)
 		return f
 	}
 	return []*Figure{
@@ -255,7 +264,7 @@ func (r *Report) actionFigures(n *Numbers, d Definition) []*Figure {
 		share := math.RoundToEven(1000*float64(count)/float64(a.Total)) / 10
 		bars.Labels = append(bars.Labels, strconv.FormatFloat(share, 'f', 1, 64)+" %  ("+strconv.Itoa(count)+")")
 	}
-	all.Chart = bars.Figure()
+	all.lay(bars)
 	figures := []*Figure{all}
 
 	stacked := func(name, title, column string, ids, names []string, counts CountsBy) *Figure {
@@ -278,7 +287,7 @@ func (r *Report) actionFigures(n *Numbers, d Definition) []*Figure {
 			}
 			chart.Parts = append(chart.Parts, part)
 		}
-		f.Chart = chart.Figure()
+		f.lay(chart)
 		return f
 	}
 	var models, tasks []string
@@ -320,6 +329,6 @@ func (r *Report) stepFigure(d Definition) *Figure {
 			chart.Parts = append(chart.Parts, part)
 		}
 	}
-	f.Chart = chart.Figure()
+	f.lay(chart)
 	return f
 }

@@ -29,7 +29,7 @@ func madeUp(t testing.TB) *Study {
 func TestGolden(t *testing.T) {
 	r := Compute(madeUp(t), Settings{Resamples: 200, Seed: 1})
 	files := make(map[string][]byte)
-	for _, tab := range r.allTables() {
+	for _, tab := range r.EveryTable() {
 		var b bytes.Buffer
 		if err := tab.WriteCSV(&b); err != nil {
 			t.Fatal(err)

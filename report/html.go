@@ -30,7 +30,7 @@ func (r *Report) writeHTML(w io.Writer, figures []*Figure, drawn []string) error
 	}
 	return page.Execute(w, struct {
 		Report   *Report
-		Sections []section
+		Sections []Section
 	}{r, r.sections(figures)})
 }
 
@@ -52,7 +52,7 @@ func inlineSVG(text, title string) string {
 func (r *Report) WriteMarkdown(w io.Writer) error {
 	bw := bufio.NewWriter(w)
 	fmt.Fprintf(bw, "# Report on %d runs\n", r.Runs.Used)
-	for _, s := range r.sections(r.allFigures()) {
+	for _, s := range r.sections(r.EveryFigure()) {
 		fmt.Fprintf(bw, "\n## %s\n", s.Title)
 		if s.Text != "" {
 			fmt.Fprintf(bw, "\n%s\n", s.Text)

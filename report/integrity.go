@@ -153,6 +153,9 @@ func (r *Report) Flagged() []*audit.Result {
 	return r.Audit.Flagged
 }
 
+// Clean reports whether the audit found nothing against a run, or did not look at it.
+func (r *Row) Clean() bool { return r.Verdict == string(audit.Clean) || r.Verdict == "" }
+
 func summariseAudit(s *Study, set Settings, maxTau float64) *AuditSummary {
 	if s.Audited == 0 {
 		return nil
@@ -187,7 +190,7 @@ func summariseAudit(s *Study, set Settings, maxTau float64) *AuditSummary {
 	}
 	all, aupAll, correctedAll := compute(func(*Row) bool { return true })
 	_, aupWithout, _ := compute(func(r *Row) bool { return r.Verdict != string(audit.Tampered) })
-	clean, aupClean, correctedClean := compute(func(r *Row) bool { return r.Verdict == string(audit.Clean) || r.Verdict == "" })
+	clean, aupClean, correctedClean := compute((*Row).Clean)
 	at := func(values []float64, i int) Number {
 		if i >= len(values) {
 			return none
@@ -209,21 +212,21 @@ func summariseAudit(s *Study, set Settings, maxTau float64) *AuditSummary {
 	return a
 }
 
-func (r *Report) auditSections() []section {
+func (r *Report) auditSections() []Section {
 	a := r.Audit
 	if a == nil {
 		return nil
 	}
 	text := fmt.Sprintf("%d runs were looked through: %d clean, %d suspicious, %d tampered. A record cannot prove innocence; clean means that nothing was found.",
 		a.Audited, a.Counts[string(audit.Clean)], a.Counts[string(audit.Suspicious)], a.Counts[string(audit.Tampered)])
-	s := section{ID: "integrity", Title: "Integrity", Text: text}
+	s := Section{ID: "integrity", Title: "Integrity", Text: text}
 	if len(a.Flagged) > 0 {
 		s.Tables = append(s.Tables, r.flaggedTable("flagged", "Runs whose score should not be believed without a look", a.Flagged), r.headlineTable())
 	}
 	if len(a.Remarked) > 0 {
 		s.Tables = append(s.Tables, r.flaggedTable("remarks", "Clean runs with a remark", a.Remarked))
 	}
-	return []section{s}
+	return []Section{s}
 }
 
 func (r *Report) flaggedTable(name, title string, results []*audit.Result) *Table {

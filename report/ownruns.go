@@ -54,14 +54,18 @@ func (r ownRun) model() string {
 // MLGym published, imported or not, have none.
 func (r ownRun) conditions() string {
 	m := r.manifest
-	if m.Variant == importedVariant {
+	if m.Variant == PublishedVariant {
 		return ""
 	}
 	return fmt.Sprintf("mode %s, task version %s, data %s", m.Mode, m.TaskVersion, m.Variant)
 }
 
-// importedVariant is the variant of the data of runs that were imported.
-const importedVariant = "mlgym-published"
+// PublishedMode and PublishedVariant are mode and variant of the runs that MLGym
+// published, which are also those of imported ones.
+const (
+	PublishedMode    = "published"
+	PublishedVariant = "mlgym-published"
+)
 
 // ImportedFrom is the agent's configuration in the manifest of a run that was
 // imported from MLGym.
@@ -86,7 +90,7 @@ func ImportManifest(r *mlgym.Run, c *Catalog) runstore.Manifest {
 		config = nil // texts always encode
 	}
 	m := runstore.Manifest{
-		RunID: importedID(r), Task: r.Name.Task, Mode: "published", Variant: importedVariant,
+		RunID: importedID(r), Task: r.Name.Task, Mode: PublishedMode, Variant: PublishedVariant,
 		Agent: "mlgym", AgentConfig: config, Model: r.Name.Model, Baseline: gym.Scores{},
 		Limits: runstore.Limits{MaxSteps: 50, CostUSD: 4}, Reward: "none", Sandbox: runstore.Sandbox{Driver: "docker"},
 	}
@@ -125,7 +129,7 @@ func exitKey(r *mlgym.Run) string {
 // imported is what a manifest says of where a run came from.
 func (r ownRun) imported() (ImportedFrom, bool) {
 	var from ImportedFrom
-	if r.manifest.Variant != importedVariant || json.Unmarshal(r.manifest.AgentConfig, &from) != nil {
+	if r.manifest.Variant != PublishedVariant || json.Unmarshal(r.manifest.AgentConfig, &from) != nil {
 		return from, false
 	}
 	return from, true

@@ -170,4 +170,12 @@ func TestOwnRuns(t *testing.T) {
 		}
 	}
 	Compute(s, Settings{Resamples: 20})
+
+	s, err = Collect(t.Context(), []string{root}, Options{Keep: func(mode, _ string) bool { return mode == "published" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Rows) != 1 || s.Rows[0].ID != "r3" {
+		t.Errorf("of mode published alone there are %d runs, want r3", len(s.Rows))
+	}
 }

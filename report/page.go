@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// section is a part of the page that people read.
-type section struct {
+// Section is a part of the page that people read.
+type Section struct {
 	ID, Title string
 	// Text is a paragraph of plain text.
 	Text    string
@@ -23,8 +23,13 @@ var definitionText = map[Definition]string{
 	Corrected: "corrected",
 }
 
+// Sections are what the page of the report holds, in order. The tables in them are
+// those for people: names in place of ids, and shorter numbers than those of
+// [Report.EveryTable].
+func (r *Report) Sections() []Section { return r.sections(r.EveryFigure()) }
+
 // sections are what page and Markdown hold, in order.
-func (r *Report) sections(figures []*Figure) []section {
+func (r *Report) sections(figures []*Figure) []Section {
 	of := func(names ...string) (out []*Figure) {
 		for _, name := range names {
 			for _, f := range figures {
@@ -41,7 +46,7 @@ func (r *Report) sections(figures []*Figure) []section {
 		}
 		return out
 	}
-	list := []section{
+	list := []Section{
 		{ID: "summary", Title: "At a glance", Text: r.inputText(), Tables: r.headline(), Figures: of("aup_intervals")},
 		{ID: "profiles", Title: "Performance profiles", Text: r.profileText(), Figures: of("performance_profile", "profile_intervals", "aup_vs_cost")},
 		{
@@ -61,18 +66,18 @@ func (r *Report) sections(figures []*Figure) []section {
 	list = append(list, r.auditSections()...)
 	summaries := r.SummaryTables()
 	list = append(list,
-		section{
+		Section{
 			ID: "ends", Title: "How runs end", Text: fmt.Sprintf("From the %d of %d runs whose record of steps could be read.", r.Runs.WithRecord, r.Runs.Used),
 			Figures: of("exit_status_per_model", "failed_incomplete_per_model", "failed_incomplete_per_task"),
 		},
-		section{ID: "actions", Title: "What agents do", Figures: of("actions", "actions_per_model", "actions_per_step", "actions_per_task")},
-		section{
+		Section{ID: "actions", Title: "What agents do", Figures: of("actions", "actions_per_model", "actions_per_step", "actions_per_task")},
+		Section{
 			ID: "cost", Title: "Tokens and cost", Text: "Dollars are computed from the recorded tokens and the price table; a model without a price has no cost rather than a cost of zero.",
 			Tables: []*Table{r.readableCost()},
 		},
-		section{ID: "runs", Title: "Every metric, per task and model", Tables: []*Table{readableSummary(summaries[0])}, Folded: true},
-		section{ID: "valid", Title: "Runs with a file of scores", Tables: []*Table{summaries[1]}, Folded: true},
-		section{ID: "left-out", Title: "Left out, and why", Text: r.exclusionText(), Tables: r.exclusionTables()},
+		Section{ID: "runs", Title: "Every metric, per task and model", Tables: []*Table{readableSummary(summaries[0])}, Folded: true},
+		Section{ID: "valid", Title: "Runs with a file of scores", Tables: []*Table{summaries[1]}, Folded: true},
+		Section{ID: "left-out", Title: "Left out, and why", Text: r.exclusionText(), Tables: r.exclusionTables()},
 	)
 	return list
 }

@@ -27,7 +27,16 @@ func (r *Report) statisticsFigures() []*Figure {
 	if st == nil || len(st.Models) == 0 {
 		return nil
 	}
-	figures := []*Figure{
+	var figures []*Figure
+	if n := r.Definitions[MLGym]; n != nil && len(n.perform.Best.AUP) > len(r.Models) {
+		f := r.dotFigure("aup_intervals", "Area under the profile, with intervals",
+			"Area as published, best attempt; bars are 95 % intervals over runs. Dashed: the baseline", n.perform.Best.AUP[len(r.Models)],
+			func(m *ModelStats) Estimate { return m.PublishedAUP }, "AUP (as published)")
+		f.Definition = MLGym
+		figures = append(figures, f)
+	}
+	figures = append(
+		figures,
 		r.dotFigure("aup_intervals", "Area under the profile, with intervals",
 			"Corrected area, best attempt; bars are 95 % intervals over runs. Dashed: the baseline", float64(st.baselineAUP),
 			func(m *ModelStats) Estimate { return m.AUP }, "AUP (corrected)"),
@@ -38,7 +47,7 @@ func (r *Report) statisticsFigures() []*Figure {
 			"Log strength, mean zero; bars are 95 % intervals over tasks and runs", math.NaN(),
 			func(m *ModelStats) Estimate { return m.PlackettLuce }, "log strength"),
 		r.bandFigure(), r.differenceFigure(), r.distributionFigure(),
-	}
+	)
 	for _, unit := range []string{"steps", "seconds", "tokens", "usd"} {
 		if a := st.Anytime[unit]; a != nil {
 			figures = append(figures, r.anytimeFigure(a))
@@ -56,7 +65,7 @@ func (r *Report) dotFigure(name, title, subtitle string, reference float64, of f
 		chart.Spots = append(chart.Spots, s)
 		f.Numbers.Rows = append(f.Numbers.Rows, []string{m.ID, plain(s.X), plain(s.Low), plain(s.High)})
 	}
-	f.Chart = chart.Figure()
+	f.lay(chart)
 	return f
 }
 
@@ -109,7 +118,7 @@ func (r *Report) bandFigure() *Figure {
 			}
 		}
 	}
-	f.Chart = chart.Figure()
+	f.lay(chart)
 	return f
 }
 
@@ -132,7 +141,7 @@ func (r *Report) distributionFigure() *Figure {
 		panel.Series = append(panel.Series, s)
 	}
 	chart.Panels = []plot.Panel{panel}
-	f.Chart = chart.Figure()
+	f.lay(chart)
 	return f
 }
 
@@ -152,7 +161,7 @@ func (r *Report) differenceFigure() *Figure {
 		chart.Spots = append(chart.Spots, s)
 		f.Numbers.Rows = append(f.Numbers.Rows, []string{m.ID, plain(s.X), plain(s.Low), plain(s.High)})
 	}
-	f.Chart = chart.Figure()
+	f.lay(chart)
 	return f
 }
 
@@ -180,7 +189,7 @@ func (r *Report) anytimeFigure(a *Anytime) *Figure {
 		panel.Series = append(panel.Series, s)
 	}
 	chart.Panels = []plot.Panel{panel}
-	f.Chart = chart.Figure()
+	f.lay(chart)
 	return f
 }
 
@@ -331,7 +340,7 @@ func (r *Report) sensitivityTable() *Table {
 	return t
 }
 
-func (r *Report) statisticsSections(of func(names ...string) []*Figure) []section {
+func (r *Report) statisticsSections(of func(names ...string) []*Figure) []Section {
 	tables := r.statisticsTables()
 	if tables == nil {
 		return nil
@@ -352,7 +361,7 @@ func (r *Report) statisticsSections(of func(names ...string) []*Figure) []sectio
 	if n := len(r.Statistics.NotNormalised); n > 0 {
 		text += " Without a declared baseline and reference, and so in no normalised score: " + strings.Join(r.Statistics.NotNormalised, ", ") + "."
 	}
-	return []section{
+	return []Section{
 		{
 			ID: "statistics", Title: "Statistics", Text: text, Figures: of("iqm_intervals", "score_profile", "plackett_luce", "critical_difference"),
 			Tables: pick("statistics", "best_of_k", "strength", "rates", "pairs"),

@@ -335,6 +335,38 @@ func (s *Study) Only(keep func(*Row) bool) *Study {
 	return &part
 }
 
+// Select returns a study of some of the models and tasks, in the order of this one, and
+// of the rows that keep lets through; nil means all of them. What the rows say is not
+// computed anew, such as a verdict that needed all runs of a task.
+func (s *Study) Select(models, tasks []string, keep func(*Row) bool) *Study {
+	part := *s
+	part.Models, part.Tasks, part.Rows = nil, nil, []*Row{}
+	for _, m := range s.Models {
+		if models == nil || slices.Contains(models, m.ID) {
+			part.Models = append(part.Models, m)
+		}
+	}
+	for _, t := range s.Tasks {
+		if tasks == nil || slices.Contains(tasks, t.ID) {
+			part.Tasks = append(part.Tasks, t)
+		}
+	}
+	part.Audited = 0
+	for _, r := range s.Rows {
+		t := slices.IndexFunc(part.Tasks, func(t Task) bool { return t.ID == r.Task })
+		if t < 0 || part.model(r.Model) < 0 || keep != nil && !keep(r) {
+			continue
+		}
+		row := *r
+		row.task = t
+		part.Rows = append(part.Rows, &row)
+		if r.Verdict != "" {
+			part.Audited++
+		}
+	}
+	return &part
+}
+
 // of returns the rows of one model on one task, in the order of their names.
 func (s *Study) cells() [][][]*Row {
 	cells := make([][][]*Row, len(s.Tasks))

@@ -52,7 +52,7 @@ func (r *Report) WriteDir(ctx context.Context, dir string, formats []Format) err
 		}
 		return folder
 	}
-	figures := r.allFigures()
+	figures := r.EveryFigure()
 	drawn := make([]string, len(figures)) // SVG texts for the page
 	if want(HTML) {
 		if err := parallel(ctx, len(figures), func(i int) error {
@@ -64,7 +64,7 @@ func (r *Report) WriteDir(ctx context.Context, dir string, formats []Format) err
 			return err
 		}
 	}
-	for _, t := range r.allTables() {
+	for _, t := range r.EveryTable() {
 		base := filepath.Join(under("tables", t.Definition), t.Name)
 		if want(CSV) {
 			add(base+".csv", t.WriteCSV)
@@ -172,7 +172,8 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return enc.Encode(r)
 }
 
-func (r *Report) allFigures() []*Figure {
+// EveryFigure returns the figures that [Report.WriteDir] writes, in its order.
+func (r *Report) EveryFigure() []*Figure {
 	var out []*Figure
 	for _, d := range r.order {
 		out = append(out, r.Figures(d)...)
@@ -180,7 +181,8 @@ func (r *Report) allFigures() []*Figure {
 	return append(out, r.statisticsFigures()...)
 }
 
-func (r *Report) allTables() []*Table {
+// EveryTable returns the tables that [Report.WriteDir] writes, in its order.
+func (r *Report) EveryTable() []*Table {
 	var out []*Table
 	for _, d := range r.order {
 		out = append(out, r.Tables(d)...)
