@@ -7,6 +7,7 @@ made by the first request.
 import asyncio
 import atexit
 import contextlib
+import http.client
 import json
 import os
 import socket
@@ -24,9 +25,9 @@ from urllib.parse import quote, urlsplit
 
 import websockets.asyncio.client
 import websockets.sync.client
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 
-from mlgym.conversation import CLOSE, Connect, Conversation, Dropped, Effect, Pause, Send, Talk
+from mlgym.conversation import CLOSE, Connect, Conversation, Dropped, Effect, Pause, Receive, Send, Talk
 from mlgym.errors import ClientClosed, ConnectionLost, ServerError, StillRunning
 from mlgym.replies import Reply, Snapshot, State
 from mlgym.server import Address, LocalServer, find_server
@@ -63,6 +64,13 @@ def _connecting(address: Address, err: Exception) -> Exception:
     return Dropped(reason)
 
 
+def _failed(effect: Send | Receive, err: Exception) -> Exception:
+    """Says what an error while sending or receiving means, whatever the library raised."""
+    if isinstance(effect, Receive) and isinstance(err, TimeoutError):
+        return TimeoutError(str(err))  # nothing came yet; a network that gives up is a TimeoutError of a Send
+    return Dropped(str(err) or type(err).__name__)
+
+
 def _connect_options(address: Address) -> dict[str, Any]:
     options: dict[str, Any] = {
         "open_timeout": OPEN_TIMEOUT_S,
@@ -96,8 +104,8 @@ def request_json(address: Address, method: str, path: str, *, session_id: str = 
         with err:
             said = err.read(1000).decode(errors="replace")
         raise ServerError("UNAUTHORIZED" if err.code == 401 else "EXECUTION_ERROR", f"{err}: {said}") from err
-    except OSError as err:
-        raise ConnectionLost(f"{address.url} cannot be reached: {err}") from err
+    except (OSError, http.client.HTTPException) as err:
+        raise ConnectionLost(f"{address.url} cannot be reached: {err or type(err).__name__}") from err
     return json.loads(text) if text.strip() else None
 
 
@@ -374,12 +382,8 @@ class Client(_Open):
                 connection.send(effect.text)
                 return None
             return connection.recv(effect.timeout, decode=True)
-        except ConnectionClosed as err:
-            raise Dropped(str(err)) from err
-        except TimeoutError:
-            raise
-        except OSError as err:
-            raise Dropped(str(err)) from err
+        except (OSError, WebSocketException) as err:
+            raise _failed(effect, err) from err
 
 
 class AsyncClient(_Open):
@@ -540,12 +544,8 @@ class AsyncClient(_Open):
                 return None
             async with asyncio.timeout(effect.timeout):
                 return await connection.recv(decode=True)
-        except ConnectionClosed as err:
-            raise Dropped(str(err)) from err
-        except TimeoutError:
-            raise
-        except OSError as err:
-            raise Dropped(str(err)) from err
+        except (OSError, WebSocketException) as err:
+            raise _failed(effect, err) from err
 
 
 def restore_all(work: Sequence[Callable[[], object]]) -> None:

@@ -265,10 +265,10 @@ class Conversation:
             yield from self._connect(deadline)
             try:
                 if self.session_id:
-                    yield Send(json.dumps(STATE))
+                    yield from self._say(STATE)
                     asked = self._after(asked, read_state(read_frame((yield Receive(10.0)))))
                 self._asked = asked
-                yield Send(json.dumps(asked))
+                yield from self._say(asked)
                 return
             except ServerError as err:
                 if err.code != "SESSION_ERROR":
@@ -288,6 +288,14 @@ class Conversation:
                 self._ended()
                 raise ConnectionLost(f"the connection was lost, and cannot be made again: {why}") from why
             yield Pause(0.1)
+
+    def _say(self, frame: Mapping[str, Any]) -> Talk[None]:
+        """Sends a request on a new connection. Where the server hung up before, what it said why is raised."""
+        try:
+            yield Send(json.dumps(frame))
+        except Dropped:
+            read_frame((yield Receive(10.0)))
+            raise
 
     def _after(self, asked: Mapping[str, Any], state: State) -> Mapping[str, Any]:
         """Says what to ask once a session was taken over again, when `asked` had been."""
