@@ -2,6 +2,7 @@ package play
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -74,17 +75,17 @@ func readList(workspace, printed string) (files []file, cut bool) {
 	return files, lines > mostFiles
 }
 
-// openCommand prints the digest of a file, and the file.
+// openCommand prints the digest of a file, and the file: as it is where an observation
+// shows it so, else (with control characters, or line ends of two) in base64.
 func openCommand(workspace, name string) string {
 	at := quoted(path.Join(workspace, name))
-	return "sha256sum < " + at + " && cat " + at
+	return "sha256sum < " + at + " && if [ \"$(LC_ALL=C tr -d '\\t\\n -~\\200-\\377' < " + at + " | wc -c)\" -eq 0 ]; then cat " + at + "; else base64 " + at + "; fi"
 }
 
 var (
 	errUnreadable = errors.New("the file could not be read; the terminal says why")
-	errNotWhole   = fmt.Errorf("what was printed is not the file as it is: it is longer than one observation holds (about %d kB), or no text. Use commands, such as open and edit",
-		mostEditBytes/1000)
-	errLineEnds = errors.New("the file mixes kinds of line ends, which an editor in a browser would change. Use commands")
+	errNotWhole   = fmt.Errorf("the file is longer than one observation holds (about %d kB), or no text. Use commands, such as open and edit", mostEditBytes/1000)
+	errLineEnds   = errors.New("the file mixes kinds of line ends, which an editor in a browser would change. Use commands")
 )
 
 // readOpened takes the file out of what the command printed, and makes sure that it is
@@ -96,9 +97,12 @@ func readOpened(printed string) (text string, crlf bool, err error) {
 		return "", false, errUnreadable
 	}
 	if digest != digestOf(text) {
-		return "", false, errNotWhole
+		decoded, err := base64.StdEncoding.DecodeString(text) // passes over line ends
+		if text = string(decoded); err != nil || digest != digestOf(text) {
+			return "", false, errNotWhole
+		}
 	}
-	if strings.ContainsRune(text, 0) {
+	if strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
 		return "", false, errNotWhole
 	}
 	if !strings.Contains(text, "\r") {
