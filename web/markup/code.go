@@ -63,6 +63,9 @@ func (h *highlighter) run(lexer chroma.Lexer, deadline time.Time) {
 		return
 	}
 	for token := next(); token != chroma.EOF && strings.HasPrefix(h.text, token.Value); token = next() {
+		if token.Value == "" {
+			continue
+		}
 		h.wear(classOf(token.Type))
 		h.out = appendEscaped(h.out, token.Value)
 		h.text = h.text[len(token.Value):]

@@ -70,7 +70,7 @@ var rows = []struct{ selector, light, dark string }{
 	{".diff-removed>td", "#fdecec", "#3a1f22"},
 	{".diff-added>td", "#e7f6ec", "#173322"},
 	{".diff-text del", "#f8cfcf", "#652c31"},
-	{".diff-text ins", "#bfe8cb", "#1f5634"},
+	{".diff-text ins", "#bfe8cb", "#194a2b"},
 	{".diff-hunk>td", "#e9edf3", "#232a34"},
 	{".ansi-inverse", "#dcdfe4", "#3d444f"},
 }

@@ -23,17 +23,23 @@ const (
 	maxMarkdown = 128 << 10
 	// maxNesting bounds lists in quotations in lists.
 	maxNesting = 64
+	// maxCells bounds the cells of all tables.
+	maxCells = 50_000
+	// maxMarks bounds the characters in a paragraph that may begin or end
+	// something, maxSteps half of their squares, of all paragraphs.
+	maxMarks = 1000
+	maxSteps = 4_000_000
 )
 
 // Markdown is CommonMark with tables, text struck out and lists of tasks. HTML
 // in it is text. A link that leads elsewhere than to http, https, mailto or a place of the same
 // page is shown as text with its address behind it; an image is a link to it,
 // so nothing is loaded. Headings begin at h3, code in fences is highlighted
-// as by [Code]. A text longer than 128 KiB, or nested more than 64 deep, is
-// shown as it is, in pre.
+// as by [Code]. A text longer than 128 KiB, and one that was made to be slow (nested more than 64 deep,
+// a paragraph of 1000 marks, tables of more than 50,000 cells), is shown as it is, in pre.
 func Markdown(source string) template.HTML {
 	source = shown(source)
-	if len(source) > maxMarkdown || nested(source) {
+	if len(source) > maxMarkdown || costly(source) {
 		return unread(source)
 	}
 	tools := markdownTools()
@@ -59,23 +65,54 @@ func unread(source string) template.HTML {
 	return safe(append(out, "</code></pre>"...))
 }
 
-// nested reports whether a line opens too many quotations or lists. Each would
-// be looked at again for every line that follows.
-func nested(source string) bool {
-	for line := range strings.Lines(source) {
-		marks := 0
+// costly reports whether reading a text would take far longer, or make far more,
+// than its length lets expect: the parser looks at every open quotation and
+// list again for each line, at the rest of a paragraph again for many a mark in it that has
+// no end, and fills every row of a table to its full width.
+func costly(source string) bool {
+	cells, steps := 0, 0
+	marks, rows := 0, 0 // from here to the next blank line
+	for end := len(source); end > 0; {
+		start := strings.LastIndexByte(source[:end-1], '\n') + 1
+		line := source[start:end]
+		end = start
+		if strings.TrimSpace(line) == "" {
+			marks, rows = 0, 0
+			continue
+		}
 		for _, b := range []byte(line) {
-			if b == '>' || b == '-' || b == '+' || b == '*' {
+			if strings.IndexByte("*_~`[]<!\\", b) >= 0 {
 				marks++
-			} else if b != ' ' && b != '\t' && (b < '0' || b > '9') && b != '.' && b != ')' {
-				break
+				steps += marks
 			}
 		}
-		if marks > maxNesting && strings.Trim(line, "-*+ \t\r\n") != "" {
+		rows++
+		if pipes := strings.Count(line, "|"); pipes > 0 && strings.Trim(line, "|:-> \t\r\n") == "" {
+			cells += (pipes + 1) * rows
+		}
+		if cells > maxCells || marks > maxMarks || steps > maxSteps || openings(line) > maxNesting {
 			return true
 		}
 	}
 	return false
+}
+
+// openings counts the quotations and lists that a line may open.
+func openings(line string) int {
+	if rule := strings.TrimSpace(line); strings.Trim(rule, rule[:1]+" \t") == "" && strings.Contains("-*_", rule[:1]) {
+		return 0
+	}
+	marks := 0
+	for i := range len(line) {
+		switch b := line[i]; {
+		case strings.IndexByte(">-+*.)", b) >= 0:
+			marks++
+		case b == ' ' || b == '\t' || b >= '0' && b <= '9':
+		default:
+			return marks
+		}
+	}
+	return marks
 }
 
 // deep reports whether a document is nested too deep for what goes down in it.
