@@ -21,6 +21,7 @@ func (s *Site) funcs() template.FuncMap {
 		"score":   score,
 		"usd":     usd,
 		"seconds": seconds,
+		"hours":   func(h float64) string { return seconds(h * time.Hour.Seconds()) },
 		"bytes":   byteSize,
 		"percent": func(x float64) string { return strconv.FormatFloat(100*x, 'f', 0, 64) + " %" },
 		"when":    when,
