@@ -199,3 +199,13 @@ func when(t time.Time) template.HTML {
 	t = t.UTC()
 	return template.HTML(`<time datetime="` + t.Format(time.RFC3339) + `">` + t.Format("2006-01-02 15:04") + ` UTC</time>`) //nolint:gosec // digits
 }
+
+// Score writes a score as templates do: a float64, a pointer to one, or nil.
+func Score(v any) string { return score(v) }
+
+// USD writes a price as templates do: a float64, or a pointer to one.
+func USD(v any) string { return usd(v) }
+
+// Seconds writes a duration as templates do: seconds as a float64, or a pointer to
+// them, or a time.Duration.
+func Seconds(v any) string { return seconds(v) }
