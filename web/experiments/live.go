@@ -7,11 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"mlgym/experiment"
+	"mlgym/web/markup"
+	"mlgym/web/page"
 )
 
 // live is an experiment that somebody looks at.
@@ -211,17 +214,73 @@ func cellID(i int) string { return fmt.Sprintf("c-%d", i) }
 // cell is an episode in the matrix.
 type cell struct {
 	ID, Sign, Class, Word string
-	Link                  string
-	Odd                   string
-	experiment.EpisodeStatus
+	// Text follows the sign: the final score, or the step. Label says it all.
+	Text, Label string
+	Link        string
+	*experiment.EpisodeStatus
 }
 
-func (l *live) cell(i int) cell {
-	e, d := &l.w.Status().Episodes[i], l.w.Details(i)
-	letter, class := sign(e, d)
-	return cell{
-		ID: cellID(i), Sign: letter, Class: class, Word: stateWord(e, d), Link: cmp.Or(l.runLink(i), l.episodeLink(i)), Odd: d.Problem, EpisodeStatus: *e,
+// cell is what is shown of an episode. It stays as it is when the episode goes on.
+func (l *live) cell(i int) *cell {
+	e, d := l.w.Status().Episodes[i], l.w.Details(i)
+	letter, class := sign(&e, d)
+	c := &cell{
+		ID: cellID(i), Sign: letter, Class: class, Word: stateWord(&e, d), Link: cmp.Or(l.runLink(i), l.episodeLink(i)), EpisodeStatus: &e,
 	}
+	switch class {
+	case "done":
+		c.Text = page.Score(e.Submission)
+	case "running":
+		c.Text = strconv.Itoa(e.Step)
+		if e.MaxSteps > 0 {
+			c.Text += "/" + strconv.Itoa(e.MaxSteps)
+		}
+	case "cut":
+		c.Text = strconv.Itoa(e.Step)
+	}
+	c.Label = label(c, d.Problem)
+	return c
+}
+
+// label says all of an episode in a sentence.
+func label(c *cell, problem string) string {
+	e := c.EpisodeStatus
+	var out strings.Builder
+	fmt.Fprintf(&out, "%s · %s · seed %d: %s", e.Task, e.Agent, e.Seed, c.Word)
+	add := func(format string, args ...any) { fmt.Fprintf(&out, ", "+format, args...) }
+	switch {
+	case e.Submission != nil:
+		add("%s %s", e.Metric, page.Score(e.Submission))
+	case e.State == experiment.Done:
+		add("no score")
+	case e.State == experiment.Running && e.Score != nil:
+		add("last %s %s", e.Metric, page.Score(e.Score))
+	}
+	if e.Best != nil && (e.Submission == nil || *e.Best != *e.Submission) {
+		add("best %s", page.Score(e.Best))
+	}
+	if e.Step > 0 {
+		add("step %d", e.Step)
+		if e.MaxSteps > 0 {
+			fmt.Fprintf(&out, " of %d", e.MaxSteps)
+		}
+	}
+	if e.ExitStatus != "" {
+		add("%s", e.ExitStatus)
+	}
+	if e.CostUSD != nil {
+		add("%s", page.USD(e.CostUSD))
+	}
+	if e.Seconds > 0 {
+		add("%s", page.Seconds(e.Seconds))
+	}
+	if e.Attempt > 1 {
+		add("attempt %d", e.Attempt)
+	}
+	if message := cmp.Or(problem, e.Message); message != "" {
+		out.WriteString(": " + markup.Head(message, 200))
+	}
+	return out.String()
 }
 
 func (l *live) episodeLink(i int) string {
@@ -504,7 +563,7 @@ type matrixRow struct {
 
 type matrixField struct {
 	Mean  *mean
-	Cells []cell
+	Cells []*cell
 	More  int
 }
 

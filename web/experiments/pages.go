@@ -372,7 +372,7 @@ func (p *Pages) file(name string) http.HandlerFunc {
 
 // episodeRow is an episode in the table of all.
 type episodeRow struct {
-	cell
+	*cell
 	Page, Run string
 }
 
@@ -421,7 +421,7 @@ func (p *Pages) episodePage(w http.ResponseWriter, r *http.Request) {
 	}
 	data := struct {
 		Key, Name string
-		Cell      cell
+		Cell      *cell
 		Details   experiment.Details
 		Run       string
 		Attempts  []attemptRow
