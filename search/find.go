@@ -108,7 +108,12 @@ func (w *walker) folder(ctx context.Context, dir string) error {
 
 func ours(dir string) (place, bool) {
 	p := place{path: dir}
-	if _, err := os.Lstat(filepath.Join(dir, runstore.ManifestName)); err != nil {
+	is := func(name string) bool {
+		_, err := os.Lstat(filepath.Join(dir, name))
+		return err == nil
+	}
+	// A run that lost its manifest is shown as what it is.
+	if !is(runstore.ManifestName) && !is(runstore.TrajectoryName) {
 		return p, false
 	}
 	p.look(runstore.ManifestName)

@@ -899,3 +899,24 @@ func TestPublishedRuns(t *testing.T) {
 		}
 	}
 }
+
+// TestLostManifest: a record without its manifest is listed, with the reason, and
+// does not vanish.
+func TestLostManifest(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "bare")
+	run, _ := episode(t, dir, runstore.Manifest{}, step{action: "ls"})
+	finish(t, run, 1)
+	if err := os.Remove(filepath.Join(dir, runstore.ManifestName)); err != nil {
+		t.Fatal(err)
+	}
+	x := open(t, t.TempDir())
+	update(t, x, root)
+	page, err := x.Runs(t.Context(), search.RunQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(page.Runs) != 1 || page.Runs[0].State != search.Broken || !strings.Contains(page.Runs[0].Reason, "manifest") {
+		t.Errorf("got %+v", page.Runs)
+	}
+}

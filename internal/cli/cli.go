@@ -181,7 +181,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.`,
 	cmd.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "say more on standard error")
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(a.explainFlag(c, err)) })
 	cmd.AddCommand(a.runCommand(), a.replayCommand(), a.showCommand(), a.taskCommand(), a.dataCommand(), a.environmentCommand(), a.doctorCommand(), a.sandboxCommand(), a.benchCommand(),
-		a.experimentCommand(), a.importCommand(), a.reportCommand(), a.auditCommand(), a.searchCommand(), a.exportCommand(), a.serveCommand(), a.mcpCommand())
+		a.experimentCommand(), a.importCommand(), a.reportCommand(), a.auditCommand(), a.searchCommand(), a.viewCommand(), a.exportCommand(), a.serveCommand(), a.mcpCommand())
 	return cmd
 }
 

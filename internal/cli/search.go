@@ -17,8 +17,6 @@ import (
 
 	"mlgym/internal/cachedir"
 	"mlgym/internal/nearest"
-	"mlgym/report"
-	"mlgym/runstore"
 	"mlgym/search"
 )
 
@@ -119,14 +117,7 @@ func openIndex(ctx context.Context) (*search.Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	catalog := report.MLGymBench()
-	return search.Open(ctx, dir, search.Options{Metric: func(task string) (string, runstore.Direction) {
-		t, ok := catalog.Task(task)
-		if !ok {
-			return "", ""
-		}
-		return t.Metric, runstore.Direction(t.DirectionName)
-	}})
+	return search.Open(ctx, dir, search.Options{Metric: metricOf()})
 }
 
 func (o *searchOptions) run(ctx context.Context, a *app, given []string) (err error) {

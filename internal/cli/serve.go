@@ -84,6 +84,9 @@ sandbox that was made ready before. A command that outlasts --patience is answer
 Only this machine is served, unless there is a token: in the variable MLGYM_TOKEN or
 the file of --token-file, and sent as "Authorization: Bearer TOKEN".
 
+With --runs, http://HOST:PORT/view/ shows these runs in a browser, as "mlgym view" does,
+and lets people work on the tasks. A browser shows the token once, as ?token=TOKEN.
+
 The first line of standard output is the address. The first interrupt drains: no new
 sessions, commands under way may end within --drain; the second ends at once.`,
 		Example: `  mlgym serve
@@ -304,8 +307,13 @@ func (a *app) serve(ctx context.Context, o *serveOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, house.close()) }()
 	stop := a.gently() // until here an interrupt ends it at once
+	pages, closePages, err := a.servedPages(ctx, o, house, token)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer func() { err = errors.Join(err, closePages()) }()
 	srv := server.New(server.Options{
-		Sessions: house.table, Tasks: house.tasks, Default: house.fallback, Warm: house.supply.Warm, Token: token, Version: version(), Log: a.log,
+		Pages: pages, Sessions: house.table, Tasks: house.tasks, Default: house.fallback, Warm: house.supply.Warm, Token: token, Version: version(), Log: a.log,
 	})
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(listener) }()

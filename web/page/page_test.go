@@ -23,7 +23,7 @@ func site(o page.Options, g page.Guard) http.Handler {
 	r := s.NewRoom("room", room)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /hello/{$}", func(w http.ResponseWriter, req *http.Request) {
-		r.Render(w, req, page.Page{Title: "Hello", Path: "hello/", Template: "hello", Data: `</script><b>"'&`, Scripts: []string{"room/room.js", "not/there.js"}})
+		r.Render(w, req, page.Page{Title: "Hello", Path: "hello/", Template: "hello", Data: "</script><b>\"'&\u202e", Scripts: []string{"room/room.js", "not/there.js"}})
 	})
 	mux.HandleFunc("GET /panics/{$}", func(http.ResponseWriter, *http.Request) { panic("a fault") })
 	mux.HandleFunc("POST /act", s.Action(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "acted") }))
@@ -45,8 +45,8 @@ func TestRender(t *testing.T) {
 		w := get(site(page.Options{Prefix: "/view/"}, page.Guard{}), "/view/hello/", nil)
 		body := w.Body.String()
 		for _, want := range []string{
-			`<h1>&lt;/script&gt;&lt;b&gt;&#34;&#39;&amp;</h1>`, `href="/view/runs/K/"`, `<script src="/view/static/room/room.js?v=`, "<title>Hello · mlgym</title>",
-			`"\u003c/script\u003e\u003cb\u003e\"'\u0026"`,
+			`<h1>&lt;/script&gt;&lt;b&gt;&#34;&#39;&amp;[U+202E]</h1>`, `href="/view/runs/K/"`, `<script src="/view/static/room/room.js?v=`, "<title>Hello · mlgym</title>",
+			`"\u003c/script\u003e\u003cb\u003e\"'\u0026[U+202E]"`,
 		} {
 			if !strings.Contains(body, want) {
 				t.Errorf("the page lacks %s:\n%s", want, body)

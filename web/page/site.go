@@ -310,7 +310,7 @@ func (room *Room) HTML(p Page) ([]byte, error) {
 	}
 	var out bytes.Buffer
 	err := room.tree.ExecuteTemplate(&out, "layout", f)
-	return out.Bytes(), err
+	return showDirections(out.Bytes()), err
 }
 
 // Fragment answers with a template alone, for a script that puts it into a page.
@@ -330,8 +330,28 @@ func (room *Room) Fragment(w http.ResponseWriter, _ *http.Request, name string, 
 func (room *Room) Text(name string, data any) (string, error) {
 	var out bytes.Buffer
 	err := room.tree.ExecuteTemplate(&out, name, data)
-	return out.String(), err
+	return string(showDirections(out.Bytes())), err
 }
+
+// showDirections writes out the characters that turn the direction of what follows
+// them, wherever they stand. They are harmless as HTML; but with one of them in its
+// name, a run could make the words of a page around it read as others.
+func showDirections(html []byte) []byte {
+	if !bytes.ContainsAny(html, directions) {
+		return html
+	}
+	return []byte(directionNames.Replace(string(html)))
+}
+
+const directions = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+var directionNames = func() *strings.Replacer {
+	var pairs []string
+	for _, r := range directions {
+		pairs = append(pairs, string(r), fmt.Sprintf("[%U]", r))
+	}
+	return strings.NewReplacer(pairs...)
+}()
 
 // Error answers with a page that says what is wrong, and what to do.
 func (room *Room) Error(w http.ResponseWriter, r *http.Request, status int, section, text string) {
