@@ -10,6 +10,7 @@ import (
 	"mlgym/runstore"
 	"mlgym/search"
 	"mlgym/task"
+	"mlgym/web/markup"
 	"mlgym/web/record"
 )
 
@@ -33,9 +34,16 @@ type board struct {
 	// Rows are the models and agents, the best first, and Beyond the runs whose score
 	// is one that honest work does not reach: they count in no row.
 	Rows   []*row
-	Beyond []record.Entry
+	Beyond []outlier
 	// Others is how many further rows there are.
 	Others int
+}
+
+// outlier is a run whose score honest work does not reach.
+type outlier struct {
+	Key       record.Key
+	Score     *float64
+	Label, ID string
 }
 
 // row is one model and agent.
@@ -49,6 +57,9 @@ type row struct {
 
 	scores []float64
 }
+
+// shownRunes bounds names that stand in runs.
+const shownRunes = 100
 
 // mostRows bounds the table of a page.
 const mostRows = 50
@@ -88,8 +99,8 @@ func (p *Pages) standings(entries []record.Entry) map[string]*standing {
 		e := &entries[i]
 		at := place{e.Task, e.Variant, e.Mode}
 		if e.Source == search.MLGym {
-			// What MLGym publishes is its tasks as they are, validated on the test.
-			at.variant, at.mode = cmp.Or(at.variant, task.Full), cmp.Or(at.mode, string(task.Published))
+			// What MLGym publishes are its tasks as they are, validated on the test.
+			at.variant, at.mode = task.Full, string(task.Published)
 		}
 		s := byTask[e.Task]
 		if s == nil {
@@ -98,20 +109,20 @@ func (p *Pages) standings(entries []record.Entry) map[string]*standing {
 		}
 		b := boards[at]
 		if b == nil {
-			b = &board{Variant: at.variant, Mode: at.mode}
+			b = &board{Variant: markup.Head(at.variant, shownRunes), Mode: markup.Head(at.mode, shownRunes)}
 			boards[at], s.Boards = b, append(s.Boards, b)
 		}
-		b.Metric, b.Direction = cmp.Or(b.Metric, e.Metric), cmp.Or(b.Direction, e.Direction)
+		b.Metric, b.Direction = cmp.Or(b.Metric, markup.Head(e.Metric, shownRunes)), cmp.Or(b.Direction, e.Direction)
 		s.Runs++
 		b.Runs++
 		if p.beyond(e) {
-			b.Beyond = append(b.Beyond, *e)
+			b.Beyond = append(b.Beyond, outlier{e.Key, e.Score, markup.Head(cmp.Or(e.Model, e.AgentName, e.Agent), shownRunes), markup.Head(e.ID, shownRunes)})
 			continue
 		}
 		by := who{at, e.Model, cmp.Or(e.AgentName, e.Agent)}
 		r := rows[by]
 		if r == nil {
-			r = &row{Model: by.model, Agent: by.agent}
+			r = &row{Model: markup.Head(by.model, shownRunes), Agent: markup.Head(by.agent, shownRunes)}
 			rows[by], b.Rows = r, append(b.Rows, r)
 		}
 		r.add(e, b)

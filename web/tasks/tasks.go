@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"mlgym"
 	"mlgym/dataset"
@@ -123,7 +124,7 @@ func (p *Pages) list(w http.ResponseWriter, r *http.Request) {
 		data.Lines = append(data.Lines, l)
 	}
 	for _, s := range all.unknown(p) {
-		data.Unknown = append(data.Unknown, line{ID: s.Task, Path: "tasks/" + place(s.Task) + "/", Standing: s})
+		data.Unknown = append(data.Unknown, line{ID: markup.Head(s.Task, shownRunes), Path: "tasks/" + place(s.Task) + "/", Standing: s})
 	}
 	p.room.Render(w, r, page.Page{
 		Title: "Tasks", Section: "tasks", Path: "tasks/", Template: "list", Data: data, Styles: []string{"tasks/tasks.css"},
@@ -187,12 +188,40 @@ type detail struct {
 
 	// What follows is of a task that ships.
 	Description, Readme template.HTML
+	Metrics             []metricFacts
 	Variants            []variantFacts
 	Published           *measured
 	Files               []starterFile
 	Datasets            []datasetFacts
 	Limits              []fact
 	Commands            []string
+}
+
+// metricFacts are what a page says of a metric.
+type metricFacts struct {
+	task.Metric
+	// Low and High bound what is possible, and Beyond is where honest work ends, ""
+	// where nothing is known.
+	Low, High, Beyond string
+}
+
+func metricsOf(t *task.Task) (out []metricFacts) {
+	bound := func(x *float64, none string) string {
+		if x == nil {
+			return none
+		}
+		return strings.Replace(fmt.Sprintf("%.6g", *x), "-", "−", 1)
+	}
+	for _, m := range t.Metrics {
+		f := metricFacts{Metric: m, Low: bound(m.Min, "−∞"), High: bound(m.Max, "∞"), Beyond: bound(m.Alarm, "")}
+		if f.Beyond != "" && m.Direction == task.Minimize {
+			f.Beyond = "below " + f.Beyond
+		} else if f.Beyond != "" {
+			f.Beyond = "above " + f.Beyond
+		}
+		out = append(out, f)
+	}
+	return out
 }
 
 // fact is a name and a value.
@@ -219,7 +248,8 @@ func (p *Pages) one(w http.ResponseWriter, r *http.Request) {
 			d.PlayLink = "play/?" + url.Values{"task": {id}}.Encode()
 		}
 	}
-	title := id
+	d.ID = markup.Head(id, shownRunes)
+	title := d.ID
 	if d.Task != nil {
 		title = d.Task.Name
 		p.describe(d)
@@ -250,6 +280,7 @@ func (p *Pages) describe(d *detail) {
 	if strings.TrimSpace(t.Readme) != "" {
 		d.Readme = markup.Markdown(t.Readme)
 	}
+	d.Metrics = metricsOf(t)
 	for _, name := range t.VariantNames() {
 		v := t.Variants[name]
 		d.Variants = append(d.Variants, variantFacts{
@@ -271,24 +302,37 @@ func (p *Pages) describe(d *detail) {
 func limits(t *task.Task) []fact {
 	l := t.Limits.Limits().WithDefaults()
 	out := []fact{
-		{"Time for a command", t.CommandTimeout.String()},
-		{"… that runs a training program", t.TrainingTimeout.String()},
+		{"Time for a command", duration(t.CommandTimeout)},
+		{"… that runs a training program", duration(t.TrainingTimeout)},
 		{"Memory", size(l.MemoryBytes)},
 		{"Processors", fmt.Sprintf("%g", l.CPUs)},
 		{"Processes", fmt.Sprint(l.Processes)},
 		{"Disk, each writable place", size(l.DiskBytes)},
 		{"Network", "none"},
 		{"Python", cmp.Or(t.Environment, "that of the system")},
-		{"Time for a grading", t.Grading.Timeout.String()},
+		{"Time for a grading", duration(t.Grading.Timeout)},
 	}
 	if player := t.Grading.Player; player != nil {
 		out = append(out,
-			fact{"Time to load the program", player.StartTimeout.String()},
-			fact{"Time for an answer", player.AnswerTimeout.String()},
-			fact{"Time for all answers", player.TotalTimeout.String()},
+			fact{"Time to load the program", duration(player.StartTimeout)},
+			fact{"Time for an answer", duration(player.AnswerTimeout)},
+			fact{"Time for all answers", duration(player.TotalTimeout)},
 			fact{"Memory of the program", size(player.World.Limits().WithDefaults().MemoryBytes)})
 	}
 	return out
+}
+
+// duration writes one without the units that are 0.
+func duration(d time.Duration) string {
+	switch {
+	case d >= time.Hour && d%time.Hour == 0:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	case d >= time.Minute && d%time.Minute == 0:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d >= time.Second && d%time.Second == 0:
+		return fmt.Sprintf("%d s", d/time.Second)
+	}
+	return d.String()
 }
 
 func size(bytes int64) string {
