@@ -133,9 +133,10 @@ func bringsText(line string) (p part, end string, strip func(string) string) {
 		p.language = first(file[1:])
 	} else if program := reader.FindStringSubmatch(rest); program != nil {
 		p.language = program[1]
-		if p.language == "Rscript" {
+		switch p.language {
+		case "Rscript":
 			p.language = "r"
-		} else if p.language == "sqlite3" {
+		case "sqlite3":
 			p.language = "sql"
 		}
 	}

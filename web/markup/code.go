@@ -1,8 +1,10 @@
 package markup
 
 import (
+	"cmp"
 	"html/template"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -52,7 +54,7 @@ type highlighter struct {
 // where it does not know what to do; that is no reason to show nothing.
 func (h *highlighter) run(lexer chroma.Lexer, deadline time.Time) {
 	defer func() {
-		_ = recover() //nolint:errcheck // whatever it is, the rest of the text is written plainly
+		_ = recover() // whatever it is, the rest of the text is written plainly
 		h.wear("")
 	}()
 	if !time.Now().Before(deadline) {
@@ -88,47 +90,49 @@ func (h *highlighter) wear(class string) {
 	h.class = class
 }
 
-// classOf is how a token looks, or "" for as the text around it.
+// tokenClasses are how tokens look: those of one kind, or of all kinds of a family
+// that are not named. The others look as the text around them.
+var tokenClasses = map[chroma.TokenType]string{
+	chroma.Keyword:         "tok-keyword",
+	chroma.KeywordConstant: "tok-number",
+	chroma.KeywordType:     "tok-type",
+
+	chroma.NameAttribute: "tok-name",
+	chroma.NameBuiltin:   "tok-builtin",
+	chroma.NameClass:     "tok-type",
+	chroma.NameDecorator: "tok-name",
+	chroma.NameEntity:    "tok-name",
+	chroma.NameException: "tok-type",
+	chroma.NameFunction:  "tok-function",
+	chroma.NameProperty:  "tok-name",
+	chroma.NameTag:       "tok-name",
+	chroma.NameVariable:  "tok-variable",
+
+	chroma.LiteralNumber:         "tok-number",
+	chroma.LiteralString:         "tok-string",
+	chroma.LiteralStringEscape:   "tok-escape",
+	chroma.LiteralStringInterpol: "tok-escape",
+	chroma.LiteralStringRegex:    "tok-escape",
+
+	chroma.OperatorReserved: "tok-keyword",
+	chroma.OperatorWord:     "tok-keyword",
+
+	chroma.Comment:        "tok-comment",
+	chroma.CommentPreproc: "tok-name",
+
+	chroma.GenericDeleted:    "tok-deleted",
+	chroma.GenericEmph:       "tok-emphasis",
+	chroma.GenericHeading:    "tok-strong",
+	chroma.GenericInserted:   "tok-inserted",
+	chroma.GenericStrong:     "tok-strong",
+	chroma.GenericSubheading: "tok-strong",
+}
+
 func classOf(t chroma.TokenType) string {
-	switch t {
-	case chroma.KeywordType, chroma.NameClass, chroma.NameException:
-		return "tok-type"
-	case chroma.KeywordConstant:
-		return "tok-number"
-	case chroma.NameAttribute, chroma.NameDecorator, chroma.NameTag, chroma.NameProperty, chroma.NameEntity:
-		return "tok-name"
-	case chroma.LiteralStringEscape, chroma.LiteralStringInterpol, chroma.LiteralStringRegex:
-		return "tok-escape"
-	case chroma.OperatorWord, chroma.OperatorReserved:
-		return "tok-keyword"
-	case chroma.GenericDeleted:
-		return "tok-deleted"
-	case chroma.GenericInserted:
-		return "tok-inserted"
-	case chroma.GenericHeading, chroma.GenericSubheading, chroma.GenericStrong:
-		return "tok-strong"
-	case chroma.GenericEmph:
-		return "tok-emphasis"
-	}
-	switch t.SubCategory() {
-	case chroma.NameBuiltin:
-		return "tok-builtin"
-	case chroma.NameFunction:
-		return "tok-function"
-	case chroma.NameVariable:
-		return "tok-variable"
-	case chroma.LiteralString:
-		return "tok-string"
-	case chroma.LiteralNumber:
-		return "tok-number"
-	case chroma.CommentPreproc:
-		return "tok-name"
-	}
-	switch t.Category() {
-	case chroma.Keyword:
-		return "tok-keyword"
-	case chroma.Comment:
-		return "tok-comment"
+	for _, kind := range [...]chroma.TokenType{t, t.SubCategory(), t.Category()} {
+		if class, ok := tokenClasses[kind]; ok {
+			return class
+		}
 	}
 	return ""
 }
@@ -140,36 +144,43 @@ type index struct{ byName, byExtension map[string]chroma.Lexer }
 
 var lexerIndex = sync.OnceValue(func() index {
 	made := index{map[string]chroma.Lexer{}, map[string]chroma.Lexer{}}
-	priority := map[string]float32{}
-	for _, lexer := range lexers.GlobalLexerRegistry.Lexers {
+	all := slices.Clone(lexers.GlobalLexerRegistry.Lexers)
+	rank := func(l chroma.Lexer) float32 {
+		if p := l.Config().Priority; p != 0 {
+			return p
+		}
+		return 1
+	}
+	// Of several that claim an ending, the library says which is likelier.
+	slices.SortStableFunc(all, func(a, b chroma.Lexer) int { return cmp.Compare(rank(b), rank(a)) })
+	add := func(to map[string]chroma.Lexer, name string, lexer chroma.Lexer) {
+		if _, taken := to[name]; !taken {
+			to[name] = lexer
+		}
+	}
+	for _, lexer := range all {
 		config := lexer.Config()
-		rank := config.Priority
-		if rank == 0 {
-			rank = 1
+		add(made.byName, strings.ToLower(config.Name), lexer)
+		for _, alias := range config.Aliases {
+			add(made.byName, strings.ToLower(alias), lexer)
 		}
-		for _, name := range append([]string{config.Name}, config.Aliases...) {
-			name = strings.ToLower(name)
-			if _, taken := made.byName[name]; !taken {
-				made.byName[name] = lexer
+	}
+	for _, lexer := range all {
+		for _, pattern := range lexer.Config().Filenames {
+			pattern = strings.ToLower(pattern)
+			ending, ok := strings.CutPrefix(pattern, "*.")
+			switch {
+			case strings.ContainsAny(ending, "*?["):
+			case ok:
+				add(made.byExtension, ending, lexer)
+			default:
+				add(made.byName, pattern, lexer)
 			}
 		}
-		for _, pattern := range config.Filenames {
-			into, key := made.byName, strings.ToLower(pattern)
-			if extension, ok := strings.CutPrefix(key, "*."); ok {
-				into, key = made.byExtension, extension
-			}
-			if strings.ContainsAny(key, "*?[") {
-				continue
-			}
-			if old, taken := priority[pattern]; taken && old >= rank {
-				continue
-			}
-			if _, taken := into[key]; taken && priority[pattern] == 0 && rank <= 1 {
-				continue
-			}
-			priority[pattern] = rank
-			into[key] = lexer
-		}
+	}
+	// Endings that the library does not know, and agents write.
+	for ending, language := range map[string]string{"ipynb": "json", "jsonl": "json", "cu": "c++", "cuh": "c++"} {
+		add(made.byExtension, ending, made.byName[language])
 	}
 	return made
 })

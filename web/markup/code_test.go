@@ -19,6 +19,7 @@ func TestCode(t *testing.T) {
 		"by ending":          {"return 1 # <b>", "py", python},
 		"by name of file":    {"FROM a", "b/Dockerfile", `<span class="tok-keyword">FROM</span> <span class="tok-string">a</span>`},
 		"by longest ending":  {"return 1 # <b>", "a.tar.py", python},
+		"a notebook":         {"1", "a.ipynb", `<span class="tok-number">1</span>`},
 		"unknown":            {"return 1 < 2", "a.nonsense", "return 1 &lt; 2"},
 		"not told":           {"return 1 < 2", "", "return 1 &lt; 2"},
 		"an ending of none":  {"return 1 < 2", "a.", "return 1 &lt; 2"},

@@ -1,7 +1,9 @@
 package markup_test
 
 import (
+	"html/template"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -65,8 +67,6 @@ func FuzzShell(f *testing.F) {
 	seed(f)
 	f.Add("cat > a.py <<'EOF'\nx\nEOF\nedit 1:2\ny\nend_of_edit\ninsert 0 <<end_of_insert\nz\nend_of_insert")
 	f.Fuzz(func(t *testing.T, action string) {
-		// A carriage return and the line end after it may be cut apart only
-		// where both are shown as one.
 		if got, want := parse(t, markup.Shell(action), "span"), revealed(action); got != want {
 			t.Errorf("Shell(%q) shows %q, want %q", action, got, want)
 		}
@@ -89,23 +89,37 @@ func FuzzDiff(f *testing.F) {
 		if len(before)+len(after) > 1500 || before == after {
 			return
 		}
-		// The rows hold every line that differs, and no line that is not there.
-		count := map[string]int{}
-		for _, m := range regexp.MustCompile(`<tr class="diff-(removed|added|same)">`).FindAllStringSubmatch(string(got), -1) {
-			count[m[1]]++
+		// The rows are lines of the texts, under their numbers, and with the lines
+		// that are only in one of them the texts grow and shrink as they do.
+		texts := [2][]string{lines(before), lines(after)}
+		balance := 0
+		for _, m := range rowPattern.FindAllStringSubmatch(string(got), -1) {
+			balance += strings.Count(m[4], "+") - strings.Count(m[4], "-")
+			for side, number := range m[2:4] {
+				if number == "" {
+					continue
+				}
+				n, err := strconv.Atoi(number)
+				if err != nil || n < 1 || n > len(texts[side]) {
+					t.Fatalf("Diff(%q, %q) shows a line %s of side %d", before, after, number, side)
+				}
+				if shown, want := parse(t, template.HTML(m[5])), revealed(texts[side][n-1]); shown != want {
+					t.Errorf("Diff(%q, %q) shows line %d as %q, want %q", before, after, n, shown, want)
+				}
+			}
 		}
-		lines := func(s string) int { return strings.Count(strings.TrimSuffix(s, "\n")+"\n", "\n") }
-		want := 0
-		if after != "" {
-			want = lines(after)
-		}
-		if before != "" {
-			want -= lines(before)
-		}
-		if count["added"]-count["removed"] != want {
-			t.Errorf("Diff(%q, %q) adds %d lines and removes %d", before, after, count["added"], count["removed"])
+		if want := len(texts[1]) - len(texts[0]); balance != want {
+			t.Errorf("Diff(%q, %q) adds %d lines more than it removes, want %d", before, after, balance, want)
 		}
 	})
+}
+
+// lines are the lines of a text.
+func lines(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
 func FuzzHead(f *testing.F) {

@@ -163,7 +163,7 @@ func (t *terminal) stream(line string) bool {
 			i += len(seq)
 		case classes[b] == markupChar:
 			t.wear(t.pen)
-			t.out = append(t.out, entity(b)...)
+			t.out = append(t.out, entity(rune(b))...)
 			i++
 		default:
 			r, size := utf8.DecodeRuneInString(line[i:])
@@ -215,9 +215,10 @@ func (t *terminal) overwrite(line string) {
 	}
 	for _, c := range t.cells {
 		t.wear(c.worn)
-		if c.r < utf8.RuneSelf && classes[c.r] == markupChar {
-			t.out = append(t.out, entity(byte(c.r))...)
-		} else {
+		switch c.r {
+		case '<', '>', '&':
+			t.out = append(t.out, entity(c.r)...)
+		default:
 			t.out = utf8.AppendRune(t.out, c.r)
 		}
 	}
@@ -401,11 +402,11 @@ func (s style) with(parameters string) style {
 
 // text gives the text the colour, -1 for none.
 func (s style) text(colour int) style {
-	return s&^colourMask | style(colour+1)&colourMask
+	return s&^colourMask | style(colour+1)&colourMask //nolint:gosec // -1 to 255
 }
 
 func (s style) background(colour int) style {
-	return s&^(colourMask<<backgroundShift) | style(colour+1)&colourMask<<backgroundShift
+	return s&^(colourMask<<backgroundShift) | style(colour+1)&colourMask<<backgroundShift //nolint:gosec // -1 to 255
 }
 
 // colonColour reads 5:N, 2:R:G:B and 2:SPACE:R:G:B; -1 is none.

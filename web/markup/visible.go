@@ -53,14 +53,14 @@ func appendEscaped(dst []byte, text string) []byte {
 			continue
 		}
 		dst = append(dst, text[start:i]...)
-		dst = append(dst, entity(text[i])...)
+		dst = append(dst, entity(rune(text[i]))...)
 		start = i + 1
 	}
 	return append(dst, text[start:]...)
 }
 
-func entity(b byte) string {
-	switch b {
+func entity(r rune) string {
+	switch r {
 	case '<':
 		return "&lt;"
 	case '>':
