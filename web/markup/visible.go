@@ -110,6 +110,14 @@ func shown(text string) string {
 	return string(append(dst, text[start:]...))
 }
 
+// pictures are those of the control characters below the space.
+var pictures = func() (table [' ']string) {
+	for b := range table {
+		table[b] = string(rune(0x2400 + b))
+	}
+	return table
+}()
+
 // picture is what stands for a rune that must not be shown as it is, or "". A
 // decoded rune of size 1 beyond ASCII is a byte that is no UTF-8.
 func picture(r rune, size int) string {
@@ -117,7 +125,7 @@ func picture(r rune, size int) string {
 	case r == '\t' || r == '\n':
 		return ""
 	case r < ' ':
-		return string('\u2400' + r)
+		return pictures[r]
 	case r < 0x7f:
 		return ""
 	case r == 0x7f:
