@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -44,6 +45,7 @@ var pictures = []string{"image/png", "image/jpeg", "image/gif", "image/webp"}
 // fileView is a file of a tree.
 type fileView struct {
 	record.File
+	Text string // the name, visible
 	Page string // that shows it
 	Raw  string // the file itself
 	Here bool
@@ -114,7 +116,7 @@ func (p *Pages) fileOf(tree *record.FileTree, given string) (record.File, bool) 
 
 func (p *Pages) newFile(key record.Key, step int, f record.File) fileView {
 	at := strconv.Itoa(step) + "/" + p.segments(f.Name)
-	return fileView{File: f, Page: root(key) + "files/" + at + "/", Raw: root(key) + "file/" + at}
+	return fileView{File: f, Text: visible(f.Name), Page: root(key) + "files/" + at + "/", Raw: root(key) + "file/" + at}
 }
 
 // files answers with the files that were handed in at a step, or last before it.
@@ -202,12 +204,7 @@ func (p *Pages) look(ctx context.Context, run *record.Run, v *filesView) {
 		text, v.Cut = text[:cut(string(text), maxShownFile)], true
 	}
 	v.HTML = markup.Code(string(text), v.File.Name)
-	lines := strings.Count(strings.TrimSuffix(string(text), "\n"), "\n") + 1
-	var numbers strings.Builder
-	for i := range lines {
-		numbers.WriteString(strconv.Itoa(i+1) + "\n")
-	}
-	v.Numbers = numbers.String()
+	v.Numbers = numbers(1, string(text))
 }
 
 // binary reports whether this is the beginning of something that is no text.
@@ -227,7 +224,7 @@ func binary(text []byte) bool {
 
 // newImage describes a picture by its beginning.
 func newImage(name, raw string, head []byte) *imageView {
-	v := &imageView{Name: name, Path: raw}
+	v := &imageView{Name: visible(name), Path: raw}
 	if config, _, err := image.DecodeConfig(strings.NewReader(string(head))); err == nil {
 		v.Width, v.Height = config.Width, config.Height
 	}
@@ -312,7 +309,7 @@ func (p *Pages) send(w http.ResponseWriter, file fs.File, name string) {
 	case binary(head):
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set("Content-Disposition", "attachment")
-	case pageLike(name, kind):
+	case pageLike(name, kind, head):
 		w.Header().Set("Content-Disposition", "attachment")
 	}
 	if info, err := file.Stat(); err == nil {
@@ -324,10 +321,16 @@ func (p *Pages) send(w http.ResponseWriter, file fs.File, name string) {
 }
 
 // pageLike reports whether a file might be opened as a page once it is saved.
-func pageLike(name, kind string) bool {
+func pageLike(name, kind string, head []byte) bool {
 	switch strings.ToLower(path.Ext(name)) {
 	case ".html", ".htm", ".xhtml", ".svg", ".svgz", ".xml", ".mht", ".mhtml":
 		return true
+	}
+	head = bytes.ToLower(head)
+	for _, tag := range []string{"<svg", "<script", "<html", "<!doctype"} {
+		if bytes.Contains(head, []byte(tag)) && path.Ext(name) != ".py" {
+			return true
+		}
 	}
 	return strings.HasPrefix(kind, "text/html") || strings.HasPrefix(kind, "text/xml") || strings.HasPrefix(kind, "image/svg")
 }
@@ -340,6 +343,7 @@ type logsView struct {
 
 type logView struct {
 	record.Log
+	Text string // the name, visible
 	Path string
 }
 
@@ -363,7 +367,7 @@ func (p *Pages) log(w http.ResponseWriter, r *http.Request, run *record.Run) {
 			p.send(w, file, "log.txt")
 			return
 		}
-		v.Logs = append(v.Logs, logView{l, root(v.Head.Key) + "log/" + p.segments(l.Name)})
+		v.Logs = append(v.Logs, logView{l, visible(l.Name), root(v.Head.Key) + "log/" + p.segments(l.Name)})
 	}
 	if given != "" {
 		p.room.Error(w, r, http.StatusNotFound, "runs", "There is no such log.")

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"net/http"
 	"regexp"
 	"strings"
@@ -82,10 +83,7 @@ func (p *Pages) find(w http.ResponseWriter, r *http.Request, run *record.Run) {
 }
 
 func (p *Pages) search(r *http.Request, run *record.Run, v *foundView) error {
-	wanted, err := regexp.Compile("(?i)" + regexp.QuoteMeta(v.Query))
-	if err != nil {
-		return err
-	}
+	wanted := newNeedle(v.Query)
 	total := run.Len()
 	for from := 0; from <= total; {
 		steps, err := run.Steps(r.Context(), from, 64)
@@ -118,17 +116,67 @@ func (p *Pages) search(r *http.Request, run *record.Run, v *foundView) error {
 	return nil
 }
 
+// needle is a text that is looked for, with letters small or capital.
+type needle struct {
+	low  []byte         // of a text of ASCII
+	any  *regexp.Regexp // of another one
+	room []byte
+}
+
+func newNeedle(text string) *needle {
+	if strings.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) < 0 {
+		return &needle{low: lower(nil, text)}
+	}
+	return &needle{any: regexp.MustCompile("(?i)" + regexp.QuoteMeta(text))}
+}
+
+// lower makes the letters of ASCII small, so that each byte stays at its place.
+func lower(dst []byte, text string) []byte {
+	dst = append(dst[:0], text...)
+	for i, b := range dst {
+		if 'A' <= b && b <= 'Z' {
+			dst[i] = b + 'a' - 'A'
+		}
+	}
+	return dst
+}
+
+// maxTimes bounds how often a text is looked for in another.
+const maxTimes = 100
+
+// in returns where a text first holds what is looked for, and how often it does.
+func (n *needle) in(text string) (from, to, times int) {
+	if n.any != nil {
+		found := n.any.FindAllStringIndex(text, maxTimes)
+		if len(found) == 0 {
+			return 0, 0, 0
+		}
+		return found[0][0], found[0][1], len(found)
+	}
+	n.room = lower(n.room, text)
+	for at := 0; times < maxTimes; times++ {
+		i := bytes.Index(n.room[at:], n.low)
+		if i < 0 {
+			break
+		}
+		if times == 0 {
+			from, to = at+i, at+i+len(n.low)
+		}
+		at += i + len(n.low)
+	}
+	return from, to, times
+}
+
 // hit looks into one step; nil where nothing is found.
-func (p *Pages) hit(key record.Key, s *record.Step, wanted *regexp.Regexp) *hitView {
+func (p *Pages) hit(key record.Key, s *record.Step, wanted *needle) *hitView {
 	var parts []snippet
 	for _, part := range []string{"thought", "action", "observation"} {
 		text := textOf(s, part)
-		const most = 100
-		found := wanted.FindAllStringIndex(text, most)
-		if len(found) == 0 {
+		from, to, times := wanted.in(text)
+		if times == 0 {
 			continue
 		}
-		parts = append(parts, snippet{Part: part, Text: cutOut(text, found[0][0], found[0][1]), Times: len(found)})
+		parts = append(parts, snippet{Part: part, Text: cutOut(text, from, to), Times: times})
 	}
 	if len(parts) == 0 {
 		return nil

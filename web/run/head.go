@@ -10,6 +10,7 @@ import (
 
 	"mlgym/gym"
 	"mlgym/search"
+	"mlgym/web/markup"
 	"mlgym/web/page"
 	"mlgym/web/record"
 )
@@ -18,6 +19,7 @@ import (
 type headView struct {
 	record.Header
 	Key    record.Key
+	TaskID string // for a link; "" where there can be none
 	Name   string
 	Who    string // what worked on it
 	Live   bool
@@ -97,7 +99,21 @@ var stateTitles = map[search.State]string{
 func newHead(run *record.Run) headView {
 	h := run.Header()
 	e := run.Entry()
-	v := headView{Header: h, Key: e.Key, Name: e.Name, Live: h.State == search.Running}
+	v := headView{Header: h, Key: e.Key, TaskID: taskID(h.Task), Name: visible(e.Name), Live: h.State == search.Running}
+	h = v.Header
+	for _, text := range []*string{&h.Task, &h.Model, &h.Agent, &h.AgentName, &h.Scaffold, &h.Mode, &h.Variant, &h.Metric, &h.ExitStatus, &h.Reason} {
+		*text = visible(*text)
+	}
+	h.Problems = slices.Clone(h.Problems)
+	for i := range h.Problems {
+		h.Problems[i] = visible(h.Problems[i])
+	}
+	if h.Fault != nil {
+		fault := *h.Fault
+		fault.Message, fault.Source = visible(fault.Message), visible(fault.Source)
+		h.Fault = &fault
+	}
+	v.Header = h
 	v.Who = firstOf(h.Model, h.AgentName, h.Agent, "unknown agent")
 	v.Status = pill{stateClasses[h.State], string(h.State), stateTitles[h.State]}
 	if h.ExitStatus != "" {
@@ -117,6 +133,14 @@ func newHead(run *record.Run) headView {
 		v.Better = "lower is better"
 	}
 	return v
+}
+
+// taskID is the id of a task that may have a page: a record may name anything.
+func taskID(id string) string {
+	if id == "" || strings.ContainsAny(id, "/") || strings.Trim(id, ".") == "" || plainName(id) != id {
+		return ""
+	}
+	return id
 }
 
 func firstOf(texts ...string) string {
@@ -139,13 +163,13 @@ func lapses(run *record.Run) (steps []lapse, marks []mark) {
 	steps = make([]lapse, 0, len(briefs))
 	for i := range briefs {
 		b := &briefs[i]
-		steps = append(steps, lapse{b.Number, firstOf(b.Group, "Bash"), b.Seconds + b.Think, b.Head})
+		steps = append(steps, lapse{b.Number, firstOf(b.Group, "Bash"), b.Seconds + b.Think, markup.Head(b.Head, 100)})
 		for _, e := range b.Evaluations {
-			title := fmt.Sprintf("step %d · %s · ", b.Number, e.Kind)
+			title := fmt.Sprintf("step %d · %s · ", b.Number, visible(string(e.Kind)))
 			if e.Score != nil {
 				title += short(*e.Score)
 			} else {
-				title += firstOf(string(e.Problem), "no score")
+				title += firstOf(visible(string(e.Problem)), "no score")
 			}
 			marks = append(marks, mark{Step: b.Number, Kind: kindClass(e.Kind), Title: title})
 		}
@@ -193,7 +217,7 @@ func (p *Pages) newPage(r *http.Request, run *record.Run, from, n int, whole boo
 	v.Records = records(run)
 	trees, err := run.Trees(r.Context())
 	if err != nil && r.Context().Err() == nil {
-		v.Head.Problems = append(slices.Clone(v.Head.Problems), "the files that were handed in cannot be listed: "+err.Error())
+		v.Head.Problems = append(v.Head.Problems, "the files that were handed in cannot be listed: "+err.Error())
 	}
 	for _, t := range trees {
 		v.Trees = append(v.Trees, treeView{t.Step, t.Name})
@@ -339,7 +363,7 @@ func (p *Pages) others(r *http.Request, run *record.Run) []record.Entry {
 func setting(h *record.Header) (facts []factView, config string) {
 	add := func(name, value string) {
 		if value != "" && value != "0" {
-			facts = append(facts, factView{name, value})
+			facts = append(facts, factView{visible(name), visible(value)})
 		}
 	}
 	number := func(x float64, unit string) string {
@@ -381,7 +405,7 @@ func setting(h *record.Header) (facts []factView, config string) {
 			}
 		}
 	}
-	return facts, h.AgentConfig
+	return facts, visible(h.AgentConfig)
 }
 
 func sortedNames[V any](m map[string]V) []string {

@@ -62,8 +62,8 @@ type callView struct {
 func newMessage(number int, m *model.Message, lines, size int) messageView {
 	f := markup.Fold(m.Text, lines, size)
 	v := messageView{
-		Number: number, Role: string(m.Role), Head: markup.Head(m.Text, 90), Size: len(m.Text),
-		Text: markup.Plain(f.Head), Tail: markup.Plain(f.Tail), Hidden: f.HiddenBytes, CallID: m.ToolCallID,
+		Number: number, Role: visible(string(m.Role)), Head: markup.Head(m.Text, 90), Size: len(m.Text),
+		Text: markup.Plain(f.Head), Tail: markup.Plain(f.Tail), Hidden: f.HiddenBytes, CallID: visible(m.ToolCallID),
 	}
 	if m.Reasoning != "" {
 		r := markup.Fold(m.Reasoning, lines, size)
@@ -78,7 +78,7 @@ func newMessage(number int, m *model.Message, lines, size int) messageView {
 		if len(args) > size {
 			args = args[:cut(args, size)] + "…"
 		}
-		v.Calls = append(v.Calls, callView{c.Name, c.ID, markup.Code(args, "json")})
+		v.Calls = append(v.Calls, callView{visible(c.Name), visible(c.ID), markup.Code(args, "json")})
 		v.Size += len(c.Args)
 		if v.Head == "" {
 			v.Head = "calls " + markup.Head(c.Name, 60)
@@ -108,6 +108,9 @@ func (p *Pages) prompt(w http.ResponseWriter, r *http.Request, run *record.Run) 
 
 func (p *Pages) exchange(number int, x *record.Exchange) exchangeView {
 	e := exchangeView{Number: number, Exchange: *x}
+	for _, text := range []*string{&e.Model, &e.Problem, &e.Error, &e.Note} {
+		*text = visible(*text)
+	}
 	fresh := min(max(x.New, 0), len(x.Messages))
 	if fresh == len(x.Messages) {
 		fresh = max(0, fresh-1) // asked once more: the last one is what was answered
@@ -183,7 +186,7 @@ func (p *Pages) audit(w http.ResponseWriter, r *http.Request, run *record.Run) {
 		return
 	}
 	if err != nil {
-		v.Problem = err.Error()
+		v.Problem = visible(err.Error())
 	} else {
 		classes := map[string]string{"clean": "good", "suspicious": "warn", "tampered": "bad", "remark": "", "suspicion": "warn", "tampering": "bad"}
 		verdict := string(result.Verdict)
@@ -191,7 +194,7 @@ func (p *Pages) audit(w http.ResponseWriter, r *http.Request, run *record.Run) {
 		for _, f := range result.Findings {
 			v.Findings = append(v.Findings, findingView{
 				Weight: pill{classes[string(f.Weight)], string(f.Weight), ""}, Rule: strings.ReplaceAll(string(f.Rule), "_", " "),
-				Step: f.Step, Page: p.pageOf(v.Head.Key, f.Step), File: f.File, Quote: f.Quote, Text: f.Text,
+				Step: f.Step, Page: p.pageOf(v.Head.Key, f.Step), File: visible(f.File), Quote: visible(f.Quote), Text: visible(f.Text),
 			})
 		}
 		slices.SortStableFunc(v.Findings, func(a, b findingView) int { return weights[b.Weight.Text] - weights[a.Weight.Text] })

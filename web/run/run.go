@@ -45,7 +45,9 @@ func (p *Pages) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /runs/{key}/steps/{n}/{$}", p.with(p.later))
 	mux.HandleFunc("GET /runs/{key}/fragment", p.with(p.fragment))
 	mux.HandleFunc("GET /runs/{key}/text", p.with(p.text))
-	mux.HandleFunc("GET /runs/{key}/observation/{file}", p.with(p.observation))
+	for _, part := range []string{"thought", "action", "observation"} {
+		mux.HandleFunc("GET /runs/{key}/"+part+"/{file}", p.with(p.whole(part)))
+	}
 	mux.HandleFunc("GET /runs/{key}/events", p.with(p.events))
 	mux.HandleFunc("GET /runs/{key}/find", p.with(p.find))
 	mux.HandleFunc("GET /runs/{key}/audit/{$}", p.with(p.audit))
@@ -74,11 +76,11 @@ func (p *Pages) with(next func(http.ResponseWriter, *http.Request, *record.Run))
 		}
 		run, err := p.lib.Open(r.Context(), key)
 		switch {
-		case errors.Is(err, record.ErrNoRun) && p.lib.Progress().Indexing:
+		case errors.Is(err, record.ErrNoRun) && !p.lib.Progress().Done:
 			w.Header().Set("Retry-After", "2")
 			p.room.Error(w, r, http.StatusServiceUnavailable, "runs", "This run is not known yet: the folders are still being read. Try again in a moment.")
 		case errors.Is(err, record.ErrNoRun):
-			p.room.Error(w, r, http.StatusNotFound, "runs", "There is no such run. Its folder may have been moved or removed; the list of runs has what is there.")
+			p.room.Error(w, r, http.StatusNotFound, "runs", "There is no such run. Its folder may have been moved or removed, or be new, and then known in a moment; the list of runs has what is there.")
 		case err != nil:
 			p.failed(w, r, err)
 		default:

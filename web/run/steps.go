@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"html"
 	"html/template"
 	"io"
 	"net/http"
@@ -89,7 +90,7 @@ type stepView struct {
 type scoreView struct {
 	Number      int
 	Step        int
-	Kind        gym.Kind
+	Kind        string
 	Final, Best bool
 	Score       *float64
 	Metric      string
@@ -169,6 +170,7 @@ func (rd *reader) unreadable(ctx context.Context, n int, why error) *stepView {
 	}
 	v := &stepView{Key: rd.key, Total: rd.total, Page: rd.p.pageOf(rd.key, n), Unreadable: why.Error()}
 	v.Number = n
+	v.Unreadable = visible(v.Unreadable)
 	if brief := rd.run.Briefs(n, 1); len(brief) == 1 {
 		v.Brief = brief[0]
 		v.Class = groupClass(v.Group)
@@ -188,6 +190,7 @@ func (rd *reader) view(ctx context.Context, s *record.Step) *stepView {
 	for i := range s.Evaluations {
 		v.Scores = append(v.Scores, rd.score(&s.Evaluations[i]))
 	}
+	v.Fault, v.StopReason = visible(s.Fault), visible(s.StopReason)
 	v.Pills = pills(s)
 	if s.Number == 0 {
 		v.Statement = rd.passage(s, "observation")
@@ -207,10 +210,10 @@ func (rd *reader) view(ctx context.Context, s *record.Step) *stepView {
 func wentTo(was, is record.Place) string {
 	var out []string
 	if is.WorkingDir != was.WorkingDir && is.WorkingDir != "" {
-		out = append(out, "in "+is.WorkingDir)
+		out = append(out, "in "+visible(is.WorkingDir))
 	}
 	if is.OpenFile != was.OpenFile && is.OpenFile != "" {
-		out = append(out, "opened "+is.OpenFile)
+		out = append(out, "opened "+visible(is.OpenFile))
 	}
 	return strings.Join(out, ", ")
 }
@@ -274,16 +277,16 @@ func newNote(e record.Event) noteView {
 // score compares an evaluation with the baseline.
 func (rd *reader) score(e *record.Evaluation) scoreView {
 	v := scoreView{
-		Number: e.Number, Step: e.Step, Kind: e.Kind, Final: e.Final, Best: e.Best, Score: e.Score, Metric: rd.header.Metric,
-		Problem: string(e.Problem), Seconds: e.Seconds,
+		Number: e.Number, Step: e.Step, Kind: visible(string(e.Kind)), Final: e.Final, Best: e.Best, Score: e.Score, Metric: rd.header.Metric,
+		Problem: visible(string(e.Problem)), Seconds: e.Seconds,
 	}
 	if e.Problem != gym.Scored || e.Score == nil {
-		v.Message = e.Message
+		v.Message = visible(e.Message)
 	}
 	v.Class, v.Delta = against(e.Score, rd.header.BaselineScore, rd.header.Direction)
 	for _, name := range sortedNames(e.Scores) {
 		if name != rd.header.Metric || e.Score == nil {
-			v.Others = append(v.Others, named{name, e.Scores[name]})
+			v.Others = append(v.Others, named{visible(name), e.Scores[name]})
 		}
 	}
 	return v
@@ -318,34 +321,48 @@ func against(score, baseline *float64, d runstore.Direction) (class, delta strin
 // passage folds a text of a step.
 func (rd *reader) passage(s *record.Step, part string) *passage {
 	t := &passage{Key: rd.key, Step: s.Number, Part: part}
-	var f markup.Folded
-	switch {
-	case part == "observation" && s.Number == 0:
-		f = markup.Fold(s.Observation, statementLines, statementBytes)
-		t.Markdown = true
-	case part == "observation":
-		f = markup.Fold(s.Observation, observationLines, observationBytes)
-		t.Head, t.Tail = markup.Terminal(f.Head), markup.Terminal(f.Tail)
-	case part == "thought":
-		f = markup.Fold(s.Thought, thoughtLines, thoughtBytes)
-		t.Markdown = true
-	default:
-		return rd.action(s, t)
-	}
-	if f.Head == "" && f.Whole {
+	text := textOf(s, part)
+	if text == "" {
 		return nil
 	}
-	if t.Markdown {
-		// Half a block of Markdown says something else than the whole.
-		if !f.Whole {
-			f.Head, f.Tail = f.Head+f.Tail[:0], ""
-			f.HiddenBytes = textLen(s, part) - len(f.Head)
-			f.HiddenLines = strings.Count(textOf(s, part)[len(f.Head):], "\n")
-		}
-		t.Head = markup.Markdown(f.Head)
+	switch {
+	case part == "action":
+		rd.action(s, t)
+		return t
+	case part == "observation" && s.Number > 0:
+		f := markup.Fold(text, observationLines, observationBytes)
+		t.Head, t.Tail = markup.Terminal(f.Head), markup.Terminal(f.Tail)
+		t.fold(f, len(text))
+		return t
+	case part == "observation":
+		rd.markdown(t, text, statementLines, statementBytes)
+	default:
+		rd.markdown(t, text, thoughtLines, thoughtBytes)
 	}
-	t.fold(f, textLen(s, part))
 	return t
+}
+
+// markdown shows the beginning of a text: the end of one says something else than it
+// does behind the rest.
+func (rd *reader) markdown(t *passage, text string, lines, size int) {
+	t.Markdown = true
+	lines, size = rd.most(lines, size)
+	f := markup.Fold(text, 2*lines, 2*size)
+	t.Head = markup.Markdown(f.Head)
+	if !f.Whole {
+		f.Tail, f.HiddenBytes = "", len(text)-len(f.Head)
+		f.HiddenLines = strings.Count(text[len(f.Head):], "\n")
+		t.fold(f, len(text))
+	}
+}
+
+// most is how much is shown of the texts of an agent. An export has nobody to ask for
+// the rest.
+func (rd *reader) most(lines, size int) (int, int) {
+	if rd.p.site.Static() {
+		return wholeBytes, wholeBytes
+	}
+	return lines, size
 }
 
 func (t *passage) fold(f markup.Folded, size int) {
@@ -367,30 +384,39 @@ func textOf(s *record.Step, part string) string {
 	}
 }
 
-func textLen(s *record.Step, part string) int { return len(textOf(s, part)) }
-
 // action shows what the agent did: an edit as the lines that it brings, the rest as
 // program text.
-func (rd *reader) action(s *record.Step, t *passage) *passage {
-	if s.Action == "" {
-		return nil
-	}
-	f := markup.Fold(s.Action, actionLines, actionBytes)
-	t.fold(f, len(s.Action))
+func (rd *reader) action(s *record.Step, t *passage) {
 	if s.Tool != "" {
-		return rd.call(s, t)
+		rd.call(s, t)
+		return
 	}
-	kind, first, last, body, ok := markup.EditBody(s.Action)
-	if ok && strings.HasPrefix(strings.TrimSpace(s.Action), kind) {
-		t.edit(kind, first, last, body, s.Was.OpenFile)
-		return t
+	if kind, first, last, body, ok := markup.EditBody(s.Action); ok && alone(s.Action, kind, body) {
+		rd.edit(t, kind, first, last, body, s.Was.OpenFile)
+		return
 	}
+	f := markup.Fold(rd.whole(s.Action))
 	t.Head, t.Tail = markup.Shell(f.Head), markup.Shell(f.Tail)
-	return t
+	t.fold(f, len(s.Action))
+}
+
+// whole are the arguments with which an action is folded.
+func (rd *reader) whole(text string) (string, int, int) {
+	lines, size := rd.most(actionLines, actionBytes)
+	return text, lines, size
+}
+
+// alone reports whether an action is that edit and nothing more: its first and its last
+// line are the command's.
+func alone(action, kind, body string) bool {
+	action = strings.TrimSpace(action)
+	first, rest, _ := strings.Cut(action, "\n")
+	return strings.HasPrefix(first, kind+" ") && !strings.ContainsAny(first, ";&|") && strings.HasPrefix(rest, body) &&
+		strings.TrimSpace(rest[len(body):]) == "end_of_"+kind
 }
 
 // call shows a typed call of a tool.
-func (rd *reader) call(s *record.Step, t *passage) *passage {
+func (rd *reader) call(s *record.Step, t *passage) {
 	var args struct {
 		Start int     `json:"start_line"`
 		End   int     `json:"end_line"`
@@ -400,23 +426,21 @@ func (rd *reader) call(s *record.Step, t *passage) *passage {
 	if err := json.Unmarshal([]byte(s.Args), &args); err == nil && args.Text != nil {
 		switch {
 		case s.Tool == "edit":
-			t.edit("edit", args.Start, args.End, *args.Text, s.Was.OpenFile)
-			return t
+			rd.edit(t, "edit", args.Start, args.End, *args.Text, s.Was.OpenFile)
+			return
 		case s.Tool == "insert":
-			t.edit("insert", args.After+1, args.After, *args.Text, s.Was.OpenFile)
-			return t
+			rd.edit(t, "insert", args.After+1, args.After, *args.Text, s.Was.OpenFile)
+			return
 		}
 	}
-	t.Edit = s.Tool
-	f := markup.Fold(s.Args, actionLines, actionBytes)
-	t.Hidden, t.HiddenLines, t.HiddenSize = !f.Whole, f.HiddenLines, f.HiddenBytes
+	t.Edit = visible(s.Tool)
+	f := markup.Fold(rd.whole(s.Args))
 	t.Head, t.Tail = markup.Code(f.Head, "json"), markup.Code(f.Tail, "json")
-	t.From, t.To = len(s.Action)-len(s.Args)+len(f.Head), len(s.Action)-len(f.Tail)
-	return t
+	t.fold(f, len(s.Args))
 }
 
 // edit shows new lines with their numbers.
-func (t *passage) edit(kind string, first, last int, body, file string) {
+func (rd *reader) edit(t *passage, kind string, first, last int, body, file string) {
 	switch {
 	case kind == "insert":
 		t.Edit = fmt.Sprintf("insert after line %d", last)
@@ -428,28 +452,33 @@ func (t *passage) edit(kind string, first, last int, body, file string) {
 		t.Edit = fmt.Sprintf("replace lines %d to %d", first, last)
 	}
 	if file != "" {
-		t.Edit += " of " + file
+		t.Edit += " of " + visible(file)
 	}
-	f := markup.Fold(body, actionLines, actionBytes)
-	shown := f.Head
+	// The numbers go on from the beginning; the rest is a link away.
+	lines, size := rd.most(actionLines, actionBytes)
+	f := markup.Fold(body, 2*lines, 2*size)
 	if !f.Whole {
-		// The numbers go on from the head; the whole is a link away.
 		t.Hidden, t.HiddenLines, t.HiddenSize = true, f.HiddenLines+strings.Count(f.Tail, "\n"), f.HiddenBytes+len(f.Tail)
-		t.From, t.To = 0, 0
-	} else {
-		t.Hidden = false
 	}
-	t.Head = markup.Code(shown, file)
-	lines := strings.Count(strings.TrimSuffix(shown, "\n"), "\n")
-	if shown == "" {
-		return
-	}
-	var numbers strings.Builder
-	for i := range lines + 1 {
-		numbers.WriteString(strconv.Itoa(first+i) + "\n")
-	}
-	t.Numbers = numbers.String()
+	t.Head = markup.Code(f.Head, file)
+	t.Numbers = numbers(first, f.Head)
 }
+
+// numbers are those of the lines of a text, one a line.
+func numbers(first int, text string) string {
+	if text == "" {
+		return ""
+	}
+	var out strings.Builder
+	for i := range strings.Count(strings.TrimSuffix(text, "\n"), "\n") + 1 {
+		out.WriteString(strconv.Itoa(first+i) + "\n")
+	}
+	return out.String()
+}
+
+// visible is a short text of an agent, in which what cannot be seen, or would turn
+// around what stands beside it, is shown as a sign.
+func visible(text string) string { return html.UnescapeString(string(markup.Plain(text))) }
 
 // fragment answers with some steps, for the script of the page.
 func (p *Pages) fragment(w http.ResponseWriter, r *http.Request, run *record.Run) {
@@ -558,21 +587,23 @@ func cut(text string, at int) int {
 	return at
 }
 
-// observation answers with what the environment answered to a step, as it is.
-func (p *Pages) observation(w http.ResponseWriter, r *http.Request, run *record.Run) {
-	name, ok := strings.CutSuffix(r.PathValue("file"), ".txt")
-	n, err := strconv.Atoi(name)
-	if !ok || err != nil || n < 0 {
-		p.room.Error(w, r, http.StatusNotFound, "runs", "Outputs of steps are named like 12.txt.")
-		return
+// whole answers with a text of a step as it is.
+func (p *Pages) whole(part string) func(http.ResponseWriter, *http.Request, *record.Run) {
+	return func(w http.ResponseWriter, r *http.Request, run *record.Run) {
+		name, ok := strings.CutSuffix(r.PathValue("file"), ".txt")
+		n, err := strconv.Atoi(name)
+		if !ok || err != nil || n < 0 {
+			p.room.Error(w, r, http.StatusNotFound, "runs", "Texts of steps are named like 12.txt.")
+			return
+		}
+		step, err := run.Step(r.Context(), n)
+		if err != nil {
+			p.failed(w, r, err)
+			return
+		}
+		asText(w)
+		_, _ = io.WriteString(w, textOf(&step, part)) // a client that is gone
 	}
-	text, err := run.Observation(r.Context(), n)
-	if err != nil {
-		p.failed(w, r, err)
-		return
-	}
-	asText(w)
-	_, _ = io.WriteString(w, text)
 }
 
 // asText makes an answer that no browser takes for anything else than text.

@@ -209,7 +209,7 @@
     if (count <= MOUNTED) return;
     const middle = window.innerHeight / 2;
     const far = chunks
-      .filter((c) => c.state === "full" && !c.near && !c.el.contains(document.activeElement) && c.to - c.from < 2 * CHUNK)
+      .filter((c) => c.state === "full" && !c.near && !c.el.contains(document.activeElement))
       .map((c) => {
         const r = c.el.getBoundingClientRect();
         return { c, height: r.height, distance: Math.abs((r.top + r.bottom) / 2 - middle) };
@@ -250,10 +250,12 @@
   };
 
   let going = 0;
+  let travelling = false;
   /** Shows a step. @param {number} n @param {{focus?: boolean, hash?: boolean}} [how] */
   const go = async (n, how = {}) => {
     n = Math.max(0, Math.min(n, data.total));
     const mine = ++going;
+    travelling = false;
     const c = chunkOf(n);
     if (!c) {
       if (data.paged && (n < data.from || n > data.to)) location.href = elsewhere(n);
@@ -261,10 +263,15 @@
     }
     pinned = true;
     if (c.state !== "full") {
-      c.near = true;
+      travelling = true;
       c.el.scrollIntoView({ block: "start", behavior: "instant" });
-      await load(c);
+      // A load that was under way may have been given up on the way here.
+      for (let i = 0; i < 3 && c.state !== "full" && mine === going; i++) {
+        c.near = true;
+        await load(c);
+      }
       if (mine !== going) return; // the reader went on meanwhile
+      travelling = false;
     }
     const a = byId(`step-${n}`);
     if (!a) return;
@@ -287,6 +294,7 @@
     ticking = true;
     requestAnimationFrame(() => {
       ticking = false;
+      if (travelling) return;
       if (pinned && current >= 0) {
         const a = byId(`step-${current}`);
         const r = a && a.getBoundingClientRect();
@@ -551,6 +559,11 @@
       e.preventDefault();
       nextHit(-1);
     }
+  });
+  document.addEventListener("keydown", (e) => {
+    if (e.key !== "Escape" || !input || !found || found.hidden || e.target === input || document.querySelector("dialog[open]")) return;
+    input.value = "";
+    void ask();
   });
   input?.addEventListener("search", () => { if (!input.value) void ask(); });
 
