@@ -249,16 +249,24 @@ func now() mark {
 // root, and orphans (whose parent ended, so that they now belong to the shim).
 // Processes of the shim's other children are left out.
 func (r *reaper) since(m mark, root int) []proc {
+	list, _ := r.look(m, root)
+	return list
+}
+
+// look is since, and counts those later ones that were gone before they could be
+// looked at, whoever's they were.
+func (r *reaper) look(m mark, root int) (out []proc, gone int) {
 	self := os.Getpid()
 	table := map[int]proc{}
 	for _, pid := range pids() {
 		if p, ok := readProc(pid); ok {
 			table[pid] = p
+		} else if _, old := slices.BinarySearch(m.pids, pid); !old {
+			gone++
 		}
 	}
 	// After the table, so that no child in it is missing here.
 	known := r.roots()
-	var out []proc
 	for pid, p := range table {
 		if pid == self || pid == root || p.state == 'Z' || known[pid] {
 			continue
@@ -281,7 +289,7 @@ func (r *reaper) since(m mark, root int) []proc {
 			out = append(out, p)
 		}
 	}
-	return out
+	return out, gone
 }
 
 // killSince sends a signal to all that since lists.
@@ -291,6 +299,27 @@ func (r *reaper) killSince(m mark, root int, sig syscall.Signal) int {
 		_ = syscall.Kill(p.pid, sig)
 	}
 	return len(list)
+}
+
+// endSince ends what since lists and returns when it is gone. A process that was
+// killed is there until it has had time to die, and one that makes its successor and
+// ends is met by chance, so that one round is not enough, nor is one that finds
+// nothing. What cannot die (it waits for a disk) is left after a while.
+func (r *reaper) endSince(m mark, root int) {
+	const quietRounds, longest = 3, 5 * time.Millisecond
+	deadline := time.Now().Add(settle)
+	wait := 50 * time.Microsecond
+	for quiet := 0; quiet < quietRounds && time.Now().Before(deadline); {
+		list, gone := r.look(m, root)
+		for _, p := range list {
+			_ = syscall.Kill(p.pid, syscall.SIGKILL)
+		}
+		if quiet++; len(list) > 0 || gone > 0 {
+			quiet = 0
+			wait = min(2*wait, longest)
+		}
+		time.Sleep(wait)
+	}
 }
 
 // interruptSince sends SIGINT to what since lists, once to each program: told holds
@@ -363,11 +392,7 @@ func (r *reaper) killTree(m mark, c *child) {
 		_ = syscall.Kill(-c.pid, syscall.SIGKILL)
 		_ = syscall.Kill(c.pid, syscall.SIGKILL)
 	}
-	for range killRounds {
-		if r.killSince(m, c.pid, syscall.SIGKILL) == 0 {
-			return
-		}
-	}
+	r.endSince(m, c.pid)
 }
 
 // killRounds bounds the rounds of killing; each finds what the last one missed.

@@ -294,7 +294,7 @@ func (r *runner) interrupt(script sandbox.Script, m mark, res *sandbox.Result) {
 		left := time.Until(end)
 		if r.back(min(wait, left), res) {
 			// The shell is back; what the action left running is not meant to stay.
-			r.reaper.killSince(m, pid, syscall.SIGKILL)
+			r.reaper.endSince(m, pid)
 			return
 		}
 		if left <= wait {
@@ -321,13 +321,13 @@ func (r *runner) kill(m mark, res *sandbox.Result) {
 			}
 		}
 		if r.back(wait, res) {
-			r.reaper.killSince(m, pid, syscall.SIGKILL)
+			r.reaper.endSince(m, pid)
 			return
 		}
 	}
 	// An interrupt may have met the shell at its report, and thrown that away.
 	if r.sh.askAgain() == nil && r.back(settle/2, res) {
-		r.reaper.killSince(m, pid, syscall.SIGKILL)
+		r.reaper.endSince(m, pid)
 		return
 	}
 	res.ShellRestarted = true
