@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -291,13 +292,10 @@ func readDir(root *os.Root, n int) ([]fs.DirEntry, error) {
 	}
 	defer dir.Close()
 	list, err := dir.ReadDir(n)
-	if len(list) > 0 {
+	if len(list) > 0 || errors.Is(err, io.EOF) {
 		err = nil // the rest is not there, or is left out
 	}
 	slices.SortFunc(list, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
-	if err != nil && len(list) == 0 && err.Error() == "EOF" {
-		err = nil
-	}
 	return list, err
 }
 
@@ -312,6 +310,7 @@ func listFiles(ctx context.Context, root *os.Root) (files []File, more bool, err
 		if err != nil {
 			return err
 		}
+		more = more || len(list) == maxListed
 		for _, e := range list {
 			if len(files) >= maxListed {
 				more = true

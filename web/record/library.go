@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +26,12 @@ type LibraryOptions struct {
 	// Metric returns the metric by which runs on a task are compared, for runs that
 	// do not say it themselves; nil knows none. It is that of [search.Options].
 	Metric func(task string) (string, runstore.Direction)
+	// Only chooses among the runs there by task, model, agent, exit status, mode and
+	// variant; the other parts of the filter are not looked at.
+	Only search.Filter
+	// Every is how often the folders are looked at, at most, while somebody looks at
+	// pages; 0 means every two seconds.
+	Every time.Duration
 	// CacheBytes is about how much memory opened runs may take; 0 means 64 MB.
 	CacheBytes int64
 }
@@ -39,12 +47,18 @@ type Library struct {
 	mu       sync.Mutex
 	progress Progress
 	paths    map[Key]string
-	// listed is the generation that paths are of.
-	listed     int64
+	names    []string // of agents of these runs
+	listed   bool     // paths are those of the index
+	counted  int      // runs of the folders when paths were made
+	alive    int      // runs that somebody writes
+	// lastListed is when paths were made.
 	lastListed time.Time
 	opened     map[Key]*list.Element
 	recent     *list.List // of *opening, the one used last first
 	listeners  map[chan struct{}]struct{}
+	// looking ends when the background has; nil before Start.
+	looking chan struct{}
+	stop    context.CancelFunc
 }
 
 // root is a folder of the library, and what the names of runs below it begin with.
@@ -76,9 +90,12 @@ func NewLibrary(o LibraryOptions) *Library {
 	if o.CacheBytes <= 0 {
 		o.CacheBytes = 64 << 20
 	}
+	if o.Every <= 0 {
+		o.Every = updateEvery
+	}
 	l := &Library{
 		options: o, touched: make(chan struct{}, 1), first: make(chan struct{}),
-		paths: map[Key]string{}, listed: -1, opened: map[Key]*list.Element{}, recent: list.New(),
+		paths: map[Key]string{}, opened: map[Key]*list.Element{}, recent: list.New(),
 		listeners: map[chan struct{}]struct{}{},
 	}
 	named := map[string]int{}
@@ -138,10 +155,32 @@ const (
 )
 
 // Start begins to read the runs into the index, in the background, and keeps it up
-// to date until ctx ends: after a [Library.Touch], at most every two seconds, and
-// less often where the folders take long to look at. A further call does nothing.
+// to date until ctx ends or [Library.Close]: after a [Library.Touch], at most as
+// often as the options say, and less often where the folders take long to look at. A
+// further call does nothing.
 func (l *Library) Start(ctx context.Context) {
-	l.started.Do(func() { go l.run(ctx) })
+	l.started.Do(func() {
+		ctx, stop := context.WithCancel(ctx)
+		l.mu.Lock()
+		l.stop, l.looking = stop, make(chan struct{})
+		l.mu.Unlock()
+		go func() {
+			defer close(l.looking)
+			l.run(ctx)
+		}()
+	})
+}
+
+// Close ends what goes on in the background, and waits for it; the index can be
+// closed then. It is idempotent, and does nothing before Start.
+func (l *Library) Close() {
+	l.mu.Lock()
+	stop, looking := l.stop, l.looking
+	l.mu.Unlock()
+	if stop != nil {
+		stop()
+		<-looking
+	}
 }
 
 func (l *Library) run(ctx context.Context) {
@@ -162,7 +201,7 @@ func (l *Library) run(ctx context.Context) {
 			close(l.first)
 			continue
 		}
-		wait := min(max(updateShare*time.Since(begin), updateEvery), updateMost)
+		wait := max(min(updateShare*time.Since(begin), updateMost), l.options.Every)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -206,11 +245,16 @@ func (l *Library) update(ctx context.Context, first bool) {
 	l.mu.Lock()
 	p := &l.progress
 	p.Indexing, p.Waiting, p.Runs, p.AllRuns, p.Bytes, p.AllBytes = true, false, 0, 0, 0, 0
-	known := len(l.paths)
+	known := l.counted
 	l.mu.Unlock()
+	told := time.Now()
 	sum, err := l.options.Index.Update(ctx, l.options.Roots, func(u search.Progress) {
 		l.mu.Lock()
 		p.Waiting, p.Runs, p.AllRuns, p.Bytes, p.AllBytes = u.Waiting, u.Runs, u.AllRuns, u.Bytes, u.AllBytes
+		if first && time.Since(told) > time.Second { // there are more runs already
+			told = time.Now()
+			l.changed()
+		}
 		l.mu.Unlock()
 	})
 	if ctx.Err() != nil {
@@ -218,47 +262,86 @@ func (l *Library) update(ctx context.Context, first bool) {
 	}
 	var listErr error
 	l.mu.Lock()
-	stale := l.listed < 0
+	stale := !l.listed
 	l.mu.Unlock()
 	if err == nil && (stale || sum.Removed > 0 || sum.Runs != known) {
-		listErr = l.list(ctx)
+		if listErr = l.list(ctx); listErr == nil {
+			l.mu.Lock()
+			l.counted = sum.Runs
+			l.mu.Unlock()
+		}
 	}
+	// Of a run whose writer died, nothing but the state changes.
+	alive, aliveErr := l.options.Index.Runs(ctx, search.RunQuery{
+		Filter: search.Filter{Roots: l.options.Roots, States: []search.State{search.Running}}, Limit: 1,
+	})
+	listErr = errors.Join(listErr, aliveErr)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	died := alive.Total != l.alive
+	l.alive = alive.Total
+	failed := p.Err != ""
 	p.Indexing, p.Waiting, p.Done, p.Err, p.Problems = false, false, true, "", sum.Problems
 	if err = errors.Join(err, listErr); err != nil {
 		p.Err = err.Error()
 	}
-	if first || sum.Read > 0 || sum.Removed > 0 || sum.Rebuilt != "" || err != nil {
-		p.Generation++
-		for ch := range l.listeners {
-			select {
-			case ch <- struct{}{}:
-			default: // it has not looked yet
-			}
+	if first || sum.Read > 0 || sum.Removed > 0 || sum.Rebuilt != "" || died || failed != (err != nil) {
+		l.changed()
+	}
+}
+
+// changed tells all who watch the list. The caller holds mu.
+func (l *Library) changed() {
+	l.progress.Generation++
+	for ch := range l.listeners {
+		select {
+		case ch <- struct{}{}:
+		default: // it has not looked yet
 		}
 	}
 }
 
 // list learns the keys of the runs that the index has.
 func (l *Library) list(ctx context.Context) error {
-	page, err := l.options.Index.Runs(ctx, search.RunQuery{Filter: search.Filter{Roots: l.options.Roots}})
+	every, err := l.filter(search.Filter{})
+	if err != nil {
+		return err
+	}
+	page, err := l.options.Index.Runs(ctx, search.RunQuery{Filter: every})
 	if err != nil {
 		return err
 	}
 	paths := make(map[Key]string, len(page.Runs))
+	agents := map[string]bool{}
 	for i := range page.Runs {
-		path := page.Runs[i].Path
-		paths[l.Key(path)] = path
+		run := &page.Runs[i]
+		paths[l.Key(run.Path)] = run.Path
+		agents[run.Agent], agents[run.AgentName] = true, true
 	}
+	delete(agents, "")
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.paths, l.listed, l.lastListed = paths, l.progress.Generation, time.Now()
+	l.paths, l.listed, l.lastListed = paths, true, time.Now()
+	l.names = slices.Collect(maps.Keys(agents))
 	return nil
 }
 
 // filter keeps a filter within the library.
 func (l *Library) filter(f search.Filter) (search.Filter, error) {
+	only := &l.options.Only
+	for _, part := range []struct {
+		asked *[]string
+		only  []string
+	}{
+		{&f.Tasks, only.Tasks},
+		{&f.Models, only.Models},
+		{&f.Agents, l.agents(f.Agents)},
+		{&f.ExitStatus, only.ExitStatus},
+		{&f.Modes, only.Modes},
+		{&f.Variants, only.Variants},
+	} {
+		*part.asked = within(*part.asked, part.only)
+	}
 	if len(f.Roots) == 0 {
 		f.Roots = l.options.Roots
 		return f, nil
@@ -280,6 +363,45 @@ func (l *Library) filter(f search.Filter) (search.Filter, error) {
 	}
 	f.Roots = roots
 	return f, nil
+}
+
+// agents returns which agents may be asked for: those that are to be looked at, or
+// where some of them were chosen, all names of theirs. An agent goes by its kind and
+// by what an experiment calls it.
+func (l *Library) agents(asked []string) []string {
+	only := l.options.Only.Agents
+	if len(only) == 0 || len(asked) == 0 {
+		return only
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append(slices.Clone(only), l.names...)
+}
+
+// within returns what was asked for as far as it may be: all that may be where
+// nothing was asked for, and a value that no run has where nothing is left.
+func within(asked, only []string) []string {
+	switch {
+	case len(only) == 0:
+		return asked
+	case len(asked) == 0:
+		return only
+	}
+	var both []string
+	for _, a := range asked {
+		for _, o := range only {
+			switch { // an outcome stands for all causes
+			case a == o, strings.HasPrefix(a, o+" ("):
+				both = append(both, a)
+			case strings.HasPrefix(o, a+" ("):
+				both = append(both, o)
+			}
+		}
+	}
+	if len(both) == 0 {
+		return []string{"\x00"}
+	}
+	return both
 }
 
 // Runs lists runs, as the last look at the folders found them, and says how many
@@ -474,7 +596,7 @@ func (l *Library) Watch(ctx context.Context) <-chan struct{} {
 	l.listeners[ch] = struct{}{}
 	l.mu.Unlock()
 	go func() {
-		tick := time.NewTicker(updateEvery)
+		tick := time.NewTicker(l.options.Every)
 		defer tick.Stop()
 		for {
 			l.Touch()

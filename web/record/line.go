@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -249,7 +250,12 @@ func (s *state) turn(e *line, where span) error {
 	t := e.Turn
 	// A turn that is decided anew, after a cut, replaces the one before.
 	if n := len(s.steps); n > 1 && s.steps[n-1].has&hasStep == 0 && t.Step == n-1 {
-		s.steps[n-1] = stepIndex{extra: s.steps[n-1].extra, marks: s.steps[n-1].marks & (markNote | markFault | markResume)}
+		old := &s.steps[n-1]
+		s.memory -= int64(len(old.head))
+		*old = stepIndex{extra: old.extra, marks: old.marks & (markNote | markFault | markResume)}
+		if old.extra != nil {
+			old.extra.stop = ""
+		}
 	} else if t.Step != n {
 		return fmt.Errorf("a turn for step %d follows step %d", t.Step, n-1)
 	} else {
@@ -271,8 +277,7 @@ func (s *state) turn(e *line, where span) error {
 	if len(t.Turn.Exchanges) == 0 {
 		return nil
 	}
-	var sum trajectory.Totals
-	sum = trajectory.NewTotals()
+	sum := trajectory.NewTotals()
 	sum.AddExchanges(exchanges(t.Turn.Exchanges))
 	st.tokensIn, st.tokensOut, st.cost, st.has = sum.TokensIn, sum.TokensOut, math.NaN(), st.has|hasCost
 	if sum.CostUSD != nil {
@@ -397,14 +402,13 @@ func (s *state) add(e *line, where span) error {
 		s.exchanged(f.Exchanges, where)
 		s.happened(Event{Kind: EventFault, Text: faultText(string(f.Source), f.Message, f.Resumable), At: e.At, where: where})
 		if f.Resuming {
-			s.last = later(s.last, s.begin)
 			return nil
 		}
 	case trajectory.TypeResume:
 		s.before += seconds(s.begin, s.last)
 		s.begin = e.At
 		s.resumes++
-		s.end, s.fault = nil, nil
+		s.reopen()
 		s.happened(Event{Kind: EventResume, Text: e.Resume.text(), At: e.At, where: where})
 	case trajectory.TypeEnd:
 		s.ended(e, where)
@@ -413,11 +417,12 @@ func (s *state) add(e *line, where span) error {
 	return nil
 }
 
-func later(a, b time.Time) time.Time {
-	if a.IsZero() {
-		return b
+// reopen says that the episode goes on.
+func (s *state) reopen() {
+	s.end, s.fault = nil, nil
+	for i := range s.evaluations {
+		s.evaluations[i].Final = false
 	}
-	return a
 }
 
 func (s *state) reset(e *line, where span) {
@@ -431,7 +436,7 @@ func (s *state) reset(e *line, where span) {
 	}
 	s.memory += int64(len(first.head))
 	s.seed, s.hasReset = e.Reset.Seed, true
-	s.end, s.fault = nil, nil
+	s.reopen()
 	s.begin = e.At.Add(-time.Duration(e.Reset.Seconds * float64(time.Second)))
 }
 
@@ -441,7 +446,24 @@ func (s *state) ended(e *line, where span) {
 		s.totals.Reward += tr.Reward
 		s.addEvaluations(tr.Info.Evaluations)
 	}
+	s.final(e.End.Final)
 	s.happened(Event{Kind: EventEnd, Text: endText(e.End.ExitStatus.String(), e.End.Reason, ""), At: e.At, where: where})
+}
+
+// final marks the evaluation that counts.
+func (s *state) final(final *gym.Evaluation) {
+	if final == nil {
+		return
+	}
+	for i := len(s.evaluations) - 1; i >= 0; i-- {
+		e := &s.evaluations[i]
+		if e.Kind == final.Kind && e.Step == final.Step && e.At.Equal(final.At) {
+			e.Final = true
+			return
+		}
+	}
+	from, _ := s.addEvaluations([]gym.Evaluation{*final})
+	s.evaluations[from].Final = true
 }
 
 func endText(status, reason, observation string) string {
@@ -470,11 +492,12 @@ func (l *resumeLine) text() string {
 	}
 	if n := len(l.Differences); n > 0 {
 		text += fmt.Sprintf("; %d differences from the record", n)
-		for _, d := range l.Differences[:min(n, 20)] {
-			text += "\n" + d.String()
-		}
 	}
-	return text
+	lines := []string{text}
+	for _, d := range l.Differences[:min(len(l.Differences), 20)] {
+		lines = append(lines, d.String())
+	}
+	return strings.Join(lines, "\n")
 }
 
 // seconds between two events; 0 where the clock was set back.

@@ -100,42 +100,43 @@ func (r *Run) refreshOwn(ctx context.Context) (bool, error) {
 	s := r.state.Load()
 	path := filepath.Join(r.dir, runstore.TrajectoryName)
 	now, err := look(path)
-	changed := false
+	if err == nil && now == r.own.file && r.manifest.problem == "" {
+		return r.settle(s, false), nil
+	}
+	renewed := r.readManifest()
+	var file *os.File
+	if err == nil {
+		if file, now, err = open(path); err == nil {
+			defer file.Close()
+		}
+	}
 	switch {
-	case r.manifest.read && r.manifest.problem == "" && now == r.own.file:
-		// Nothing was written.
-	case r.readManifest(), err != nil, !r.own.continues(path, now):
-		// What was read before counts no more.
-		fresh := newState()
-		fresh.describe(&r.manifest)
-		fresh.live = s.live
-		r.own = recordFile{}
-		if err != nil {
-			fresh.missing = missing(err)
-			if old := s; old.missing == fresh.missing && len(old.steps) == 1 && len(old.header.Problems) == len(fresh.header.Problems) && old.size == 0 && old.live != "" {
-				break // it is still not there
-			}
-		} else if err := r.own.read(ctx, fresh, path, now); err != nil {
-			r.own = recordFile{}
-			r.manifest.read = false
-			return false, err
-		}
-		s, changed = fresh, true
-	case now != r.own.file:
-		before := r.own.whole
-		if err := r.own.read(ctx, s, path, now); err != nil {
-			return r.own.whole != before, err
-		}
-		changed = true
-	}
-	if changed {
+	case err == nil && !renewed && now == r.own.file:
+		return r.settle(s, false), nil // only the manifest is not there
+	case err == nil && !renewed && r.own.continues(file, now):
+		err := r.own.read(ctx, s, file, now)
 		r.readResult(s)
+		r.settle(s, true)
+		return true, err
 	}
-	if r.settle(s) {
-		changed = true
+	// What was read before counts no more.
+	fresh := newState()
+	fresh.describe(&r.manifest)
+	fresh.live = s.live
+	r.own = recordFile{}
+	if err != nil {
+		fresh.missing = missing(err)
+		if !renewed && s.missing == fresh.missing {
+			return r.settle(s, false), nil // it is still not there
+		}
+	} else if err := r.own.read(ctx, fresh, file, now); err != nil {
+		r.own, r.manifest.read = recordFile{}, false
+		return false, err
 	}
-	r.state.Store(s)
-	return changed, nil
+	r.readResult(fresh)
+	r.settle(fresh, true)
+	r.state.Store(fresh)
+	return true, nil
 }
 
 func missing(err error) string {
@@ -146,14 +147,14 @@ func missing(err error) string {
 }
 
 // settle finds out whether somebody writes the run, and reports whether that
-// changed.
-func (r *Run) settle(s *state) bool {
+// changed. Grown says that the record has just grown.
+func (r *Run) settle(s *state, grown bool) bool {
 	s.mu.RLock()
 	before, end, written := s.live, s.end != nil, s.modified
 	s.mu.RUnlock()
 	now := search.Finished
 	if !end {
-		now = r.liveness(before, written, time.Now())
+		now = r.liveness(before, grown, time.Since(written))
 	}
 	if now == before {
 		return false
@@ -188,60 +189,69 @@ func (r *Run) readResult(s *state) {
 		s.result = fmt.Sprintf("%s cannot be read: %s", runstore.ResultName, reason(err))
 		return
 	}
-	if s.corrupt == "" && s.missing == "" {
-		return
+	if s.corrupt != "" || s.missing != "" {
+		s.takeResult(&result)
 	}
-	// The record ends too early; what it came to is known all the same.
+}
+
+// takeResult makes up for a record that ends too early: what it came to is known
+// all the same.
+func (s *state) takeResult(result *runstore.Result) {
 	s.result = "scores, cost and exit status are those of " + runstore.ResultName
-	s.evaluations, s.best = nil, -1
-	for i := range s.steps {
-		if x := s.steps[i].extra; x != nil {
-			x.from, x.to = 0, 0
+	for _, st := range s.steps {
+		if st.extra != nil {
+			st.extra.from, st.extra.to = 0, 0
 		}
 	}
+	s.evaluations, s.best = nil, -1
 	s.addEvaluations(result.Scores)
-	for i := range s.steps {
-		from, to := -1, -1
-		for j, ev := range s.evaluations {
-			if ev.Step == i && i > 0 && ev.Kind != "" {
-				if from < 0 {
-					from = j
-				}
-				to = j + 1
-			}
+	for i, ev := range s.evaluations {
+		if ev.Step < 1 || ev.Step >= len(s.steps) {
+			continue
 		}
-		if from >= 0 {
-			x := s.steps[i].more()
-			x.from, x.to = from, to
+		x := s.steps[ev.Step].more()
+		if x.to == 0 {
+			x.from = i
 		}
+		x.to = i + 1
 	}
 	s.totals = trajectory.Totals{
 		Steps: result.Steps, Requests: result.Requests, TokensIn: result.TokensIn, TokensOut: result.TokensOut,
 		CostUSD: result.CostUSD, Reward: result.Reward,
 	}
 	s.before, s.begin = result.Seconds, s.last
-	if !result.Interrupted {
-		s.end = &endEvent{ExitStatus: result.ExitStatus}
-		if result.Submission != nil && len(s.evaluations) > 0 {
-			s.end.Final = &s.evaluations[len(s.evaluations)-1].Evaluation
-		}
+	if result.Interrupted {
+		return
 	}
+	s.end = &endEvent{ExitStatus: result.ExitStatus}
+	if n := len(s.evaluations); n > 0 && result.Submission != nil {
+		s.evaluations[n-1].Final = true
+	}
+}
+
+// open opens a regular file for reading, and waits for nothing.
+func open(path string) (*os.File, fileState, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fileState{}, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errNotRegular
+	}
+	if err != nil {
+		file.Close()
+		return nil, fileState{}, err
+	}
+	return file, stateOf(info), nil
 }
 
 // continues reports whether a record is the one that was read, which may have
 // grown.
-func (f *recordFile) continues(path string, now fileState) bool {
-	if f.whole == 0 && f.file.size == 0 {
-		return f.file.inode == now.inode
-	}
-	if now.inode != f.file.inode || now.size < f.whole {
+func (f *recordFile) continues(file io.ReaderAt, now fileState) bool {
+	if now.inode != f.file.inode || now.size < f.whole || f.file == (fileState{}) {
 		return false
 	}
-	file, err := open(path)
-	if err != nil {
-		return false
-	}
-	defer file.Close()
 	check, err := checksum(file, f.whole)
 	return err == nil && check == f.check
 }
@@ -259,47 +269,21 @@ func checksum(file io.ReaderAt, whole int64) (uint32, error) {
 	return sum.Sum32(), nil
 }
 
-// open opens a regular file for reading, and waits for nothing.
-func open(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-}
-
 // read reads the record on from where it was read to. The error is that of ctx;
 // what was read until then stays.
-func (f *recordFile) read(ctx context.Context, s *state, path string, now fileState) error {
-	file, err := open(path)
+func (f *recordFile) read(ctx context.Context, s *state, file io.ReaderAt, now fileState) error {
+	err := f.readLines(ctx, s, file, now.size)
+	check, sumErr := checksum(file, f.whole)
+	if sumErr != nil {
+		check = ^f.check // it will be read anew
+	}
+	f.check = check
+	f.file.inode = now.inode
 	if err != nil {
-		s.stop(fmt.Sprintf("%s cannot be read: %s", runstore.TrajectoryName, reason(err)))
-		f.file = now
-		return nil
+		f.file.size, f.file.mtime = 0, 0 // it will be read on
+		return err
 	}
-	defer file.Close()
-	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
-		now = stateOf(info)
-	}
-	in := &lineReader{in: bufio.NewReaderSize(io.NewSectionReader(file, f.whole, now.size-f.whole), 256<<10)}
-	for !f.stopped {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		raw, err := in.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		f.lines++
-		if err == nil {
-			err = f.add(s, raw)
-		}
-		if err != nil {
-			f.stopped = true
-			s.stop(fmt.Sprintf("%s:%d: %s; the record is shown up to there", runstore.TrajectoryName, f.lines, reason(err)))
-		}
-	}
-	check, err := checksum(file, f.whole)
-	if err != nil {
-		check = 0 // it will be read anew
-	}
-	f.check, f.file = check, now
+	f.file = now
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.size, s.modified, s.torn = now.size, time.Unix(0, now.mtime).UTC(), 0
@@ -309,24 +293,46 @@ func (f *recordFile) read(ctx context.Context, s *state, path string, now fileSt
 	return nil
 }
 
+func (f *recordFile) readLines(ctx context.Context, s *state, file io.ReaderAt, size int64) error {
+	in := &lineReader{in: bufio.NewReaderSize(io.NewSectionReader(file, f.whole, size-f.whole), 64<<10)}
+	for !f.stopped {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		raw, err := in.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = f.add(s, raw)
+		}
+		if err != nil {
+			f.stopped = true
+			s.stop(fmt.Sprintf("%s:%d: %s; the record is shown up to there", runstore.TrajectoryName, f.lines+1, reason(err)))
+		}
+	}
+	return nil
+}
+
 // add takes in one line, whose line feed is cut off.
 func (f *recordFile) add(s *state, raw []byte) error {
 	e, err := decode(raw)
 	if err != nil {
-		if f.lines == 1 {
+		if f.lines == 0 {
 			return fmt.Errorf("this is not a record: %w", err)
 		}
 		return err
 	}
 	switch {
-	case e.Seq != f.lines-1:
-		return fmt.Errorf("event %d follows event %d; lines are missing or doubled", e.Seq, f.lines-2)
-	case f.lines == 1:
+	case f.lines == 0:
 		if err := checkHeader(e); err != nil {
 			return err
 		}
 	case e.Type == trajectory.TypeHeader:
 		return errors.New("a second header")
+	}
+	if e.Seq != f.lines {
+		return fmt.Errorf("event %d follows event %d; lines are missing or doubled", e.Seq, f.lines-1)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -334,6 +340,7 @@ func (f *recordFile) add(s *state, raw []byte) error {
 		return err
 	}
 	f.whole += int64(len(raw)) + 1
+	f.lines++
 	return nil
 }
 
@@ -412,7 +419,6 @@ func (s *state) head() Header {
 		if h.Source == search.Ours {
 			h.Ended = s.last
 		}
-		h.final(s.end)
 	}
 	if s.status != "" {
 		h.ExitStatus = s.status
@@ -429,23 +435,6 @@ func (s *state) head() Header {
 	h.TornBytes, h.RecordBytes = s.torn, s.size
 	h.troubles(s)
 	return h
-}
-
-// final marks the evaluation that counts.
-func (h *Header) final(end *endEvent) {
-	if end.Final == nil {
-		return
-	}
-	for i := len(h.Evaluations) - 1; i >= 0; i-- {
-		e := &h.Evaluations[i]
-		if e.Kind == end.Final.Kind && e.Step == end.Final.Step && e.At.Equal(end.Final.At) {
-			e.Final = true
-			return
-		}
-	}
-	last := Evaluation{Number: len(h.Evaluations) + 1, Evaluation: *end.Final, Final: true}
-	last.Score = scoreOf(last.Scores, h.Metric)
-	h.Evaluations = append(h.Evaluations, last)
 }
 
 // troubles says what is not as it should be.
@@ -473,6 +462,6 @@ func (h *Header) troubles(s *state) {
 		say("%s", s.result)
 	}
 	if s.dropped > 0 {
-		say("%d notes are left out, since there are too many", s.dropped)
+		say("%d notes and faults are left out, since there are too many between two steps", s.dropped)
 	}
 }

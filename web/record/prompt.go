@@ -117,7 +117,7 @@ func (r *Run) ownPrompt(ctx context.Context, n int) ([]Exchange, error) {
 	if len(lists) == 0 {
 		return []Exchange{}, nil
 	}
-	file, err := open(filepath.Join(r.dir, runstore.TrajectoryName))
+	file, _, err := open(filepath.Join(r.dir, runstore.TrajectoryName))
 	if err != nil {
 		return nil, fmt.Errorf("read the record: %w", err)
 	}
@@ -223,18 +223,14 @@ func (r *Run) publishedPrompt(ctx context.Context, n int) ([]Exchange, error) {
 // it reports whether there is one.
 func (r *Run) history(ctx context.Context, n int, x *Exchange) (found bool, err error) {
 	path := r.trajPath()
-	info, err := look(path)
-	if err == nil && info.size > maxHistoryBytes {
-		err = fmt.Errorf("the record has %d bytes, more than are read for a history", info.size)
-	}
-	if err != nil {
-		return false, err
-	}
-	file, err := open(path)
+	file, info, err := open(path)
 	if err != nil {
 		return false, err
 	}
 	defer file.Close()
+	if info.size > maxHistoryBytes {
+		return false, fmt.Errorf("the record has %d bytes, more than are read for a history", info.size)
+	}
 	in := json.NewDecoder(file)
 	if t, err := in.Token(); err != nil || t != json.Delim('{') {
 		return false, errors.Join(err, errors.New("the text is not an object"))

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -208,7 +207,7 @@ func (p *publishedReader) scores(run *mlgym.Run, metric func(string) (string, ru
 		}
 	}
 	if len(run.Results.Baseline) > 0 {
-		h.Baseline = scoresOf(run.Results.Baseline)
+		h.Baseline, _ = scoresOf(run.Results.Baseline)
 		h.BaselineScore = scoreOf(h.Baseline, h.Metric)
 	}
 	matched := len(attempts) == len(p.graded) || len(attempts) == len(p.graded)+1
@@ -216,7 +215,8 @@ func (p *publishedReader) scores(run *mlgym.Run, metric func(string) (string, ru
 		h.Problems = append(h.Problems, fmt.Sprintf("%d evaluations and %d validations with a score do not match; of no evaluation is known at which step it was made", len(attempts), len(p.graded)))
 	}
 	for i, scores := range attempts {
-		ev := gym.Evaluation{Kind: gym.Validate, Scores: scoresOf(scores)}
+		ev := gym.Evaluation{Kind: gym.Validate}
+		ev.Scores, ev.Message = scoresOf(scores)
 		last := i == len(attempts)-1 && len(attempts) == len(p.graded)+1
 		switch {
 		case last:
@@ -236,14 +236,19 @@ func (p *publishedReader) scores(run *mlgym.Run, metric func(string) (string, ru
 	}
 }
 
-// scoresOf are the scores of an evaluation; those that are no finite numbers are
-// kept too.
-func scoresOf(list mlgym.Scores) gym.Scores {
+// scoresOf are the scores of an evaluation, and what is to be said of those that
+// are no finite numbers, which are left out.
+func scoresOf(list mlgym.Scores) (gym.Scores, string) {
 	out := gym.Scores{}
+	var odd []string
 	for _, m := range list {
+		if finite(m.Value) == nil {
+			odd = append(odd, fmt.Sprintf("the recorded %s is %v", m.Name, m.Value))
+			continue
+		}
 		out[m.Name] = m.Value
 	}
-	return out
+	return out, strings.Join(odd, "; ")
 }
 
 // errEnough stops the reading of a file.
@@ -266,12 +271,12 @@ func (r *Run) publishedTexts(ctx context.Context, s *state, from int, steps []St
 		}
 		return nil
 	}
-	file, err := os.Open(r.trajPath())
+	file, info, err := open(r.trajPath())
 	if err != nil {
 		return fmt.Errorf("read the record: %w", err)
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err != nil || stateOf(info).size != s.size {
+	if info.size != s.size {
 		return ErrChanged
 	}
 	_, err = mlgym.ReadTraj(file, mlgym.FieldObservation|mlgym.FieldThought, func(st *mlgym.Step) error {

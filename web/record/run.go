@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -71,6 +72,13 @@ func OpenFolder(ctx context.Context, dir string, metric func(task string) (strin
 		return nil, err
 	}
 	name := filepath.Base(abs)
+	if _, published := mlgym.ParseName(name); !published {
+		_, noManifest := os.Lstat(filepath.Join(abs, runstore.ManifestName))
+		_, noRecord := os.Lstat(filepath.Join(abs, runstore.TrajectoryName))
+		if noManifest != nil && noRecord != nil {
+			return nil, fmt.Errorf("%w: %s has neither %s nor %s", ErrNoRun, abs, runstore.ManifestName, runstore.TrajectoryName)
+		}
+	}
 	return openRun(ctx, Entry{Key: keyOf(name), Name: name, Run: search.Run{Path: abs}}, metric)
 }
 
@@ -79,9 +87,9 @@ func openRun(ctx context.Context, entry Entry, metric func(task string) (string,
 	info, err := os.Stat(r.dir)
 	switch {
 	case err != nil:
-		return nil, errors.Join(ErrNoRun, err)
+		return nil, fmt.Errorf("%w: %w", ErrNoRun, err)
 	case !info.IsDir():
-		return nil, errors.Join(ErrNoRun, errors.New(r.dir+" is not a folder"))
+		return nil, fmt.Errorf("%w: %s is not a folder", ErrNoRun, r.dir)
 	}
 	if name, ok := mlgym.ParseName(filepath.Base(r.dir)); ok {
 		r.name = &name
@@ -114,6 +122,9 @@ func (r *Run) Entry() Entry {
 	}
 	return e
 }
+
+// Key returns the run's key.
+func (r *Run) Key() Key { return r.entry.Key }
 
 // Dir returns the folder of the run.
 func (r *Run) Dir() string { return r.dir }
@@ -156,10 +167,12 @@ func look(path string) (fileState, error) {
 	}
 	// Asked before opening: a named pipe would keep us waiting for ever.
 	if !info.Mode().IsRegular() {
-		return fileState{}, errors.New("is not a regular file")
+		return fileState{}, errNotRegular
 	}
 	return stateOf(info), nil
 }
+
+var errNotRegular = errors.New("is not a regular file")
 
 func stateOf(info os.FileInfo) fileState {
 	s := fileState{size: info.Size(), mtime: info.ModTime().UnixNano()}
@@ -178,14 +191,14 @@ const (
 )
 
 // liveness tells a run without an end that somebody writes from one that was cut.
-func (r *Run) liveness(before search.State, written time.Time, now time.Time) search.State {
-	if age := now.Sub(written); age >= 0 && age < aliveFor && before == search.Running {
-		return search.Running
-	}
-	if before != "" && now.Sub(r.lockAsked) < lockEvery && !r.lockAsked.IsZero() {
+func (r *Run) liveness(before search.State, grown bool, age time.Duration) search.State {
+	switch {
+	case before == search.Running && (grown || age >= 0 && age < aliveFor):
+		return before
+	case before != "" && !grown && time.Since(r.lockAsked) < lockEvery:
 		return before
 	}
-	r.lockAsked = now
+	r.lockAsked = time.Now()
 	if held, err := flock.Held(filepath.Join(r.dir, runstore.LockName)); err == nil && held {
 		return search.Running
 	}

@@ -289,9 +289,9 @@ func (s *state) place(p Place) uint32 {
 
 // happened adds an event after the last step.
 func (s *state) happened(e Event) {
-	if len(s.closing) >= maxStepEvents && e.Kind == EventNote {
+	if len(s.closing) >= maxStepEvents { // those in the middle say least
+		s.closing = slices.Delete(s.closing, maxStepEvents/2, maxStepEvents/2+1)
 		s.dropped++
-		return
 	}
 	e.Text, e.Cut = shorten(e.Text, maxEventText)
 	s.closing = append(s.closing, e)

@@ -72,10 +72,10 @@ func (r *Run) Step(ctx context.Context, n int) (Step, error) {
 }
 
 // maxStepsBytes is how much text one call of [Run.Steps] returns.
-const maxStepsBytes = 64 << 20
+const maxStepsBytes = 16 << 20
 
 // Steps returns n steps from a number on, fewer at the end, and fewer where they
-// have more than 64 MB of text together; at least one where there is one.
+// have more than 16 MB of text together; at least one where there is one.
 func (r *Run) Steps(ctx context.Context, from, n int) ([]Step, error) {
 	steps, err := r.steps(ctx, from, n)
 	if errors.Is(err, ErrChanged) {
@@ -125,7 +125,7 @@ func (r *Run) ownTexts(ctx context.Context, steps []Step, index []stepIndex) err
 	if len(steps) == 1 && index[0].turn.size == 0 && index[0].done.size == 0 {
 		return nil
 	}
-	file, err := open(filepath.Join(r.dir, runstore.TrajectoryName))
+	file, _, err := open(filepath.Join(r.dir, runstore.TrajectoryName))
 	if err != nil {
 		return fmt.Errorf("read the record: %w", err)
 	}
