@@ -10,7 +10,8 @@
 #   scripts/test.sh --quick    without building llama.cpp, gVisor and root file
 #                              systems; tests that need a missing one are skipped
 #
-# The last lines list every skipped test with its reason and count the results.
+# A Go test that failed is run once more, alone. The last lines list every skipped
+# test with its reason and every flaky one (failed, then passed) and count the results.
 # The exit code is 0 when every check passed, 1 when one failed.
 set -euo pipefail
 # shellcheck source=scripts/install.sh
@@ -20,7 +21,7 @@ quick=no
 for flag in "$@"; do
 	case $flag in
 	--quick) quick=yes ;;
-	-h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+	-h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
 	*) say "unknown flag $flag (known: --quick)"; exit 2 ;;
 	esac
 done
@@ -86,9 +87,12 @@ gofmt_check() {
 }
 
 go_tests() {
-	# standard-quiet prints what go test prints, and the output of what failed.
-	go tool -modfile=tools/go.mod gotestsum --format standard-quiet --jsonfile "$results/go.json" -- \
-		-race -shuffle=on -timeout 60m ./...
+	# standard-quiet prints what go test prints, and the output of what failed. What
+	# failed is run once more, alone, except where much failed, or where a data race
+	# was seen, which no second run undoes; count_tests.py names what then passed.
+	go tool -modfile=tools/go.mod gotestsum --format standard-quiet --jsonfile "$results/go.json" \
+		--rerun-fails=1 --rerun-fails-max-failures=6 --rerun-fails-abort-on-data-race --packages ./... -- \
+		-race -shuffle=on -timeout 60m
 }
 
 # 1. What has to be there.
