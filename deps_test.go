@@ -123,7 +123,6 @@ server/httpsession:       gym server/session
 server/openenv:           gym internal/nearest server/httpsession server/session tool
 server/nemogym:           gym server/httpsession server/session tool
 server/mcp:               gym server/session tool
-server/session/sessiontest: gym server/session
 server/servertest:        server server/* server/session/sessiontest
 server:                   pool server/*
 
@@ -132,13 +131,14 @@ web/page:
 web/assets:
 web/markup:
 web/record:               agent audit gym internal/* model report runstore search trajectory trajectory/mlgym
-web/run:                  gym report runstore search trajectory web/markup web/page web/record internal/nearest
+web/run:                  gym model report runstore search trajectory web/markup web/page web/record internal/nearest
 web/runs:                 gym report runstore search trajectory web/markup web/page web/record internal/nearest
 web/experiments:          experiment gym runstore web/markup web/page web/record
-web/leaderboard:          gym report runstore search stats web/markup web/page web/record
+web/leaderboard:          gym plot report runstore search stats web/markup web/page web/record
 web/tasks:                . dataset gym report runstore search task web/markup web/page web/record
 web/play:                 gym server/session task web/markup web/page web/record
-web:                      . search web/*
+web/webtest:              agent gym model runstore trajectory
+web:                      search web/*
 
 internal/cli:             . audit dataset environments episode experiment experiment/metrics export grader gym internal/* internal/*/* layer machine model model/* pool report rollout runstore sandbox scaffold scaffolds search server server/* slurm stats task taskcheck taskimport taskenv tool trajectory trajectory/* web web/*
 cmd/mlgym:                internal/cli
@@ -230,12 +230,13 @@ func TestArchitectureCanFail(t *testing.T) {
 		},
 		"other modules, test data and hidden folders are not looked at": {
 			fstest.MapFS{
-				"tools/go.mod":           file("module other"),
-				"tools/a.go":             file("package util"),
-				"gym/a.go":               file("// Package gym speaks.\npackage gym"),
-				"gym/testdata/base/b.go": file("package b\nimport \"mlgym/sandbox\""),
-				".git/types.go":          file("package x"),
-				"runs/x/workspace/a.go":  file("package x"),
+				"tools/go.mod":                file("module other"),
+				"tools/a.go":                  file("package util"),
+				"gym/a.go":                    file("// Package gym speaks.\npackage gym"),
+				"gym/testdata/base/b.go":      file("package b\nimport \"mlgym/sandbox\""),
+				".git/types.go":               file("package x"),
+				"runs/x/workspace/a.go":       file("package x"),
+				"web/node_modules/x/types.go": file("package x"),
 			},
 			nil,
 		},
@@ -435,7 +436,7 @@ func walkTree(t *testing.T, tree fs.FS, visit func(name string, entry fs.DirEntr
 		}
 		if entry.IsDir() {
 			hidden := strings.HasPrefix(entry.Name(), ".") || strings.HasPrefix(entry.Name(), "_")
-			if hidden || entry.Name() == "testdata" || name == "bin" || name == "runs" {
+			if hidden || entry.Name() == "testdata" || entry.Name() == "node_modules" || name == "bin" || name == "runs" {
 				return fs.SkipDir
 			}
 			if _, err := fs.Stat(tree, path.Join(name, "go.mod")); err == nil {

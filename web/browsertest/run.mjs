@@ -2,21 +2,16 @@
 // a JSON line for each test: {name, ok, error, skipped, seconds}. browser_test.go
 // starts it; what a spec needs of the world it finds in the environment.
 import { chromium } from "playwright-core";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-const profile = mkdtempSync(join(tmpdir(), "mlgym-browser-"));
-const context = await chromium.launchPersistentContext(profile, {
+const browser = await chromium.launch({
   executablePath: process.env.MLGYM_CHROMIUM || "/usr/bin/chromium",
   // The browser runs beside tests as root in a container, where its own sandbox
   // cannot be made, and has nothing to look for outside this machine.
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  viewport: { width: 1280, height: 900 },
-  locale: "en-GB",
-  timezoneId: "UTC",
 });
+const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: "en-GB", timezoneId: "UTC" });
 context.setDefaultTimeout(30_000);
 let failed = false;
 try {
@@ -33,7 +28,7 @@ try {
         if (m.type() === "error") complaints.push(`on the console: ${m.text()} (${m.location().url})`);
       });
       try {
-        await test({ page, context, complaints, url: process.env.MLGYM_VIEW, runs: JSON.parse(process.env.MLGYM_VIEW_RUNS ?? "{}"), env: process.env });
+        await test({ page, context, browser, complaints, url: process.env.MLGYM_VIEW, runs: JSON.parse(process.env.MLGYM_VIEW_RUNS ?? "{}"), env: process.env });
         if (complaints.length > 0) throw new Error(complaints.join("\n"));
       } catch (e) {
         failed = true;
@@ -50,7 +45,6 @@ try {
     }
   }
 } finally {
-  await context.close();
-  rmSync(profile, { recursive: true, force: true });
+  await browser.close();
 }
 process.exit(failed ? 1 : 0);
