@@ -519,8 +519,9 @@ type stepCell struct {
 	Link string
 	// Scores are its last evaluations, at most three.
 	Scores []record.Evaluation
-	// Failed says that it exited with another code than 0.
-	Failed bool
+	// Failed says that it exited with another code than 0, Going that it is being
+	// executed.
+	Failed, Going bool
 }
 
 // How many rows a page has, and from how many on a stretch that is the same is folded.
@@ -622,6 +623,7 @@ func (p *Pages) cell(s *side, at int) *stepCell {
 		}
 	}
 	c.Failed = c.ExitCode != nil && *c.ExitCode != 0
+	c.Going = c.Pending && s.head.State == search.Running
 	if n := len(c.Evaluations); n > 3 {
 		c.Scores = c.Evaluations[n-3:]
 	} else {

@@ -46,7 +46,9 @@ type row struct {
 	TokensIn  int64
 	TokensOut int64
 	Seconds   float64
-	Started   time.Time
+	// Started is when the files changed last where Guessed is set.
+	Started time.Time
+	Guessed bool
 	// Sorting are the plain values for a page that sorts by itself.
 	Sorting map[string]string
 }
@@ -63,7 +65,7 @@ func rowOf(e *record.Entry) row {
 	}
 	r.Who, r.How = who(e)
 	if r.Started.IsZero() {
-		r.Started = e.Modified
+		r.Started, r.Guessed = e.Modified, true
 	}
 	r.Against = against(e, e.Score)
 	switch {

@@ -46,6 +46,13 @@
     });
   };
 
+  /** A step of an axis of times that is whole in minutes or hours. @param {Data} data */
+  const step = (data) => {
+    let end = 0;
+    for (const line of data.series) for (const point of line.points) end = Math.max(end, point[0]);
+    return [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400].find((s) => end / s <= 8);
+  };
+
   /** @type {{destroy(): void}[]} */
   let drawn = [];
   const draw = () => {
@@ -86,12 +93,13 @@
         };
       });
       if (data.level !== undefined) {
-        const xs = data.series.flatMap((s) => s.points.map((p) => p[0]));
+        let end = 1;
+        for (const line of data.series) for (const point of line.points) end = Math.max(end, point[0]);
         datasets.push({
           label: data.level_name ?? "",
           data: [
             { x: 0, y: data.level },
-            { x: Math.max(1, ...xs), y: data.level },
+            { x: end, y: data.level },
           ],
           titles: undefined,
           borderColor: soft,
@@ -107,27 +115,27 @@
       const axis = (name, unit) => ({
         type: "linear",
         title: { display: true, text: name, color: soft },
-        ticks: { color: soft, callback: (/** @type {number} */ v) => named(unit, v) },
+        ticks: { color: soft, stepSize: unit === "seconds" ? step(data) : undefined, maxTicksLimit: 9, callback: (/** @type {number} */ v) => named(unit, v) },
         grid: { color: grid },
       });
       const chart = new Chart(canvas, {
-          type: "line",
-          data: { datasets },
-          options: {
-            animation: false,
-            responsive: true,
-            maintainAspectRatio: false,
-            interaction: { mode: "nearest", intersect: false },
-            scales: { x: axis(data.x, data.x_unit), y: axis(data.y, data.y_unit) },
-            plugins: {
-              tooltip: {
-                callbacks: {
-                  title: (/** @type {any[]} */ items) => (items.length ? `${data.x} ${named(data.x_unit, items[0].parsed.x)}` : ""),
-                  label: (/** @type {any} */ item) => item.dataset.titles?.[item.dataIndex] ?? `${item.dataset.label}: ${named(data.y_unit, item.parsed.y)}`,
-                },
+        type: "line",
+        data: { datasets },
+        options: {
+          animation: false,
+          responsive: true,
+          maintainAspectRatio: false,
+          interaction: { mode: "nearest", intersect: false },
+          scales: { x: axis(data.x, data.x_unit), y: axis(data.y, data.y_unit) },
+          plugins: {
+            tooltip: {
+              callbacks: {
+                title: (/** @type {any[]} */ items) => (items.length ? `${data.x} ${named(data.x_unit, items[0].parsed.x)}` : ""),
+                label: (/** @type {any} */ item) => item.dataset.titles?.[item.dataIndex] ?? `${item.dataset.label}: ${named(data.y_unit, item.parsed.y)}`,
               },
             },
           },
+        },
       });
       drawn.push(chart);
       legend(figure, chart);
