@@ -101,7 +101,7 @@ need_space 16000
 install_packages git git bwrap bubblewrap crun crun runc runc dockerd docker.io debootstrap debootstrap \
 	python3 python3 cmake cmake g++ g++ make make flock util-linux \
 	slurmctld slurmctld slurmd slurmd sbatch slurm-client munged munge \
-	node nodejs npm npm
+	node nodejs npm npm chromium chromium
 mkdir -p "$MLGYM_CACHE/log"
 install_python_tools
 
