@@ -55,7 +55,10 @@ func TestPublished(t *testing.T) {
 	l := library(t, record.LibraryOptions{Roots: []string{root}, Metric: benchMetric})
 	start(t, l)
 	steps, withRecord, checked := 0, 0, 0
-	for _, e := range entries {
+	for i, e := range entries {
+		if slow && i%8 != 0 {
+			continue
+		}
 		abs, err := filepath.Abs(e.Path)
 		if err != nil {
 			t.Fatal(err)
@@ -103,7 +106,7 @@ func TestPublished(t *testing.T) {
 			}
 		}
 	}
-	if withRecord < 30 || steps < 500 || checked < 20 {
+	if !slow && (withRecord < 30 || steps < 500 || checked < 20) {
 		t.Errorf("%d runs with a record, %d steps, %d prompts", withRecord, steps, checked)
 	}
 }
