@@ -125,7 +125,7 @@ func (p *Pages) files(w http.ResponseWriter, r *http.Request, run *record.Run) {
 	if !ok {
 		return
 	}
-	v := filesView{Head: newHead(run), Step: n}
+	v := filesView{Head: p.newHead(run), Step: n}
 	var err error
 	if v.Tree, err = run.Files(r.Context(), n); err != nil {
 		p.failed(w, r, err)
@@ -354,10 +354,10 @@ func (p *Pages) log(w http.ResponseWriter, r *http.Request, run *record.Run) {
 		p.room.Error(w, r, http.StatusForbidden, "runs", "Logs of graders may tell of hidden data; they are shown where the viewer was started with them.")
 		return
 	}
-	v := logsView{Head: newHead(run)}
+	v := logsView{Head: p.newHead(run)}
 	given := r.PathValue("name")
 	for _, l := range run.Logs() {
-		if l.Name == given {
+		if l.Name == given || p.site.Static() && given != "" && plainName(l.Name) == given {
 			file, err := run.OpenLog(l.Name)
 			if err != nil {
 				p.failed(w, r, err)

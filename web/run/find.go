@@ -62,7 +62,7 @@ func (p *Pages) find(w http.ResponseWriter, r *http.Request, run *record.Run) {
 		return
 	}
 	q := r.URL.Query()
-	v := foundView{Head: newHead(run), Query: strings.TrimSpace(strings.ToValidUTF8(q.Get("q"), ""))}
+	v := foundView{Head: p.newHead(run), Query: strings.TrimSpace(strings.ToValidUTF8(q.Get("q"), ""))}
 	if len(v.Query) > maxAsked {
 		http.Error(w, "this is too long to be searched for", http.StatusBadRequest)
 		return

@@ -30,6 +30,7 @@ type headView struct {
 	FinalClass, FinalDelta string
 	BestClass, BestDelta   string
 	BestStep               int
+	BestPage               string // that the step is on, "" for the page of the run itself
 	Better                 string // "higher is better"
 }
 
@@ -96,7 +97,7 @@ var stateTitles = map[search.State]string{
 	search.Broken:   "The files of the run cannot be read, or not all of them",
 }
 
-func newHead(run *record.Run) headView {
+func (p *Pages) newHead(run *record.Run) headView {
 	h := run.Header()
 	e := run.Entry()
 	v := headView{Header: h, Key: e.Key, TaskID: taskID(h.Task), Name: visible(e.Name), Live: h.State == search.Running}
@@ -125,6 +126,9 @@ func newHead(run *record.Run) headView {
 		if e.Best {
 			v.BestStep = e.Step
 		}
+	}
+	if p.site.Static() {
+		v.BestPage = p.pageOf(v.Key, v.BestStep)
 	}
 	switch h.Direction {
 	case "maximize":
@@ -190,7 +194,7 @@ func kindClass(k gym.Kind) string {
 }
 
 // scores are all that can be drawn.
-func (v *headView) chart() *chart {
+func (v *headView) chart(pageOf func(step int) string) *chart {
 	var list []measured
 	for _, e := range v.Evaluations {
 		if e.Score != nil {
@@ -199,17 +203,17 @@ func (v *headView) chart() *chart {
 	}
 	return newChart(v.Metric, list, v.BaselineScore, v.Steps, func(m measured) string {
 		return fmt.Sprintf("step %d · %s · %s", m.step, m.kind, short(m.value))
-	})
+	}, pageOf)
 }
 
 // newPage collects the page of a run that shows the steps of a range, or as many from
 // the first on as the first answer has room for.
 func (p *Pages) newPage(r *http.Request, run *record.Run, from, n int, whole bool) (*pageView, error) {
-	v := &pageView{Head: newHead(run), Total: run.Len(), From: from, Logs: p.opts.Logs && !run.Published()}
+	v := &pageView{Head: p.newHead(run), Total: run.Len(), From: from, Logs: p.opts.Logs && !run.Published()}
 	key := v.Head.Key
 	steps, marks := lapses(run)
 	v.Timeline = newTimeline(steps, marks, p.linked(key, whole))
-	v.Chart = v.Head.chart()
+	v.Chart = v.Head.chart(p.linked(key, whole))
 	for _, e := range run.Closing() {
 		v.Closing = append(v.Closing, newNote(e))
 	}
@@ -323,7 +327,7 @@ func (p *Pages) later(w http.ResponseWriter, r *http.Request, run *record.Run) {
 	key := run.Entry().Key
 	if n < 1 || (n-1)%perPage != 0 {
 		first := max(0, n-1)/perPage*perPage + 1
-		http.Redirect(w, r, p.site.URL(fmt.Sprintf("%ssteps/%d/#step-%d", root(key), first, n)), http.StatusSeeOther)
+		http.Redirect(w, r, p.site.URL(fmt.Sprintf("%ssteps/%d/#step-%d", root(key), first, n)), http.StatusSeeOther) //nolint:gosec // a path of numbers and of the key of a run that is there
 		return
 	}
 	p.page(w, r, run, n, perPage, true, fmt.Sprintf("steps/%d/", n))

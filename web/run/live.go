@@ -80,7 +80,7 @@ func (g *growth) same(h *growth) bool {
 
 // growth collects what a page does not have that has the given number of steps.
 func (p *Pages) growth(ctx context.Context, run *record.Run, has int) (*growth, int, error) {
-	head := newHead(run)
+	head := p.newHead(run)
 	g := &growth{Total: run.Len(), Live: head.State == search.Running, Scores: []score{}}
 	if last := run.Briefs(g.Total, 1); len(last) == 1 && g.Total > 0 {
 		g.Pending = last[0].Pending
@@ -125,7 +125,7 @@ func (p *Pages) growth(ctx context.Context, run *record.Run, has int) (*growth, 
 	}{
 		{&g.Head, "head", head},
 		{&g.Timeline, "timeline", newTimeline(steps, marks, p.linked(head.Key, false))},
-		{&g.Chart, "chart", head.chart()},
+		{&g.Chart, "chart", head.chart(p.linked(head.Key, false))},
 		{&g.Closing, "closing", closing},
 	} {
 		text, err := p.room.Text(part.name, part.data)

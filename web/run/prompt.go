@@ -98,7 +98,7 @@ func (p *Pages) prompt(w http.ResponseWriter, r *http.Request, run *record.Run) 
 		p.failed(w, r, err)
 		return
 	}
-	v := promptView{Head: newHead(run), Step: n, Total: run.Len()}
+	v := promptView{Head: p.newHead(run), Step: n, Total: run.Len()}
 	v.Prompt = fmt.Sprintf("%sprompt/%d.json", root(v.Head.Key), n)
 	for i := range list {
 		v.Exchanges = append(v.Exchanges, p.exchange(i+1, &list[i]))
@@ -180,7 +180,7 @@ type findingView struct {
 
 // audit answers with the verdict on a run, as a page or as a part of that of the run.
 func (p *Pages) audit(w http.ResponseWriter, r *http.Request, run *record.Run) {
-	v := auditView{Head: newHead(run)}
+	v := auditView{Head: p.newHead(run)}
 	result, err := run.Audit(r.Context())
 	if r.Context().Err() != nil {
 		return

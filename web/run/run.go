@@ -17,8 +17,7 @@ const perPage = 100
 
 // Options of the pages of a run.
 type Options struct {
-	// Logs shows what graders printed, which may tell of hidden data. An export has
-	// none in any case.
+	// Logs shows what graders printed, which may tell of hidden data.
 	Logs bool
 }
 
@@ -35,7 +34,6 @@ var files embed.FS
 
 // New returns the pages of the runs of a library.
 func New(site *page.Site, lib *record.Library, o Options) *Pages {
-	o.Logs = o.Logs && !site.Static()
 	return &Pages{site: site, room: site.NewRoom("run", files), lib: lib, opts: o}
 }
 

@@ -424,11 +424,11 @@ func (rd *reader) call(s *record.Step, t *passage) {
 		Text  *string `json:"text"`
 	}
 	if err := json.Unmarshal([]byte(s.Args), &args); err == nil && args.Text != nil {
-		switch {
-		case s.Tool == "edit":
+		switch s.Tool {
+		case "edit":
 			rd.edit(t, "edit", args.Start, args.End, *args.Text, s.Was.OpenFile)
 			return
-		case s.Tool == "insert":
+		case "insert":
 			rd.edit(t, "insert", args.After+1, args.After, *args.Text, s.Was.OpenFile)
 			return
 		}

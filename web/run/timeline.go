@@ -305,6 +305,7 @@ type segment struct{ X1, Y1, X2, Y2 float64 }
 type point struct {
 	X, Y  float64
 	Step  int
+	Page  string // that the step is on, "" for this one
 	Class string
 	Title string
 }
@@ -316,9 +317,9 @@ type measured struct {
 	value float64
 }
 
-// newChart draws scores. It returns nil where there are fewer than two, which need
+// newChart draws scores. The page of a step is what pageOf says. It returns nil where there are fewer than two, which need
 // no picture.
-func newChart(metric string, scores []measured, baseline *float64, steps int, title func(measured) string) *chart {
+func newChart(metric string, scores []measured, baseline *float64, steps int, title func(measured) string, pageOf func(step int) string) *chart {
 	scores = slices.DeleteFunc(slices.Clone(scores), func(m measured) bool { return !finite(m.value) })
 	if len(scores) < 2 {
 		return nil
@@ -337,11 +338,12 @@ func newChart(metric string, scores []measured, baseline *float64, steps int, ti
 	}
 	c.Top, c.Bottom = short(high), short(low)
 	y := func(v float64) float64 {
-		if high == low {
+		// Halves, so that the difference of two huge numbers stays finite.
+		whole := high/2 - low/2
+		if whole == 0 {
 			return 50
 		}
-		// Halves, so that the difference of two huge numbers stays finite.
-		return math.Round(1000*(8+84*(high/2-v/2)/(high/2-low/2))) / 1000
+		return math.Round(1000*(8+84*((high/2-v/2)/whole))) / 1000
 	}
 	x := func(step int) float64 {
 		if steps <= 1 {
@@ -353,7 +355,7 @@ func newChart(metric string, scores []measured, baseline *float64, steps int, ti
 		c.Baseline = y(*baseline)
 	}
 	for i, m := range scores {
-		c.Points = append(c.Points, point{x(m.step), y(m.value), m.step, "s-" + m.kind, title(m)})
+		c.Points = append(c.Points, point{x(m.step), y(m.value), m.step, pageOf(m.step), "s-" + m.kind, title(m)})
 		if i > 0 {
 			p := c.Points[i-1]
 			c.Lines = append(c.Lines, segment{p.X, p.Y, x(m.step), y(m.value)})

@@ -16,7 +16,7 @@
   /** @type {{total: number, from: number, to: number, pending: boolean, live: boolean, static: boolean, paged: boolean, perPage: number, scores: {step: number, kind: string}[]}} */
   const data = mlgym.data("run-data");
   const base = (root.dataset.base || "").replace(/index\.html$/, "");
-  const CHUNK = 25; // steps that are brought at once
+  const CHUNK = 20; // steps that are brought at once
   const MOUNTED = 400; // steps that are kept in the page
   const NEAR = 1500; // pixels around the window within which steps are brought
 
@@ -41,6 +41,9 @@
   /** @param {HTMLElement} el @param {number} from @param {number} to @param {Chunk["state"]} state @returns {Chunk} */
   const newChunk = (el, from, to, state) => ({ from, to, el, state, near: false, abort: null, wait: null, height: 0 });
 
+  /** @param {Chunk} c */
+  const isFull = (c) => c.state === "full";
+
   const first = /** @type {HTMLElement | null} */ (list.querySelector(".chunk"));
   if (first) chunks.push(newChunk(first, data.from, Math.max(data.to, data.from), "full"));
 
@@ -53,7 +56,7 @@
   const observer = new IntersectionObserver(
     (entries) => {
       for (const e of entries) {
-        const c = chunks.find((x) => x.el === e.target);
+        const c = chunkOf(Number(/** @type {HTMLElement} */ (e.target).dataset.from));
         if (!c) continue;
         c.near = e.isIntersecting;
         if (!c.near && c.abort) c.abort.abort();
@@ -236,10 +239,13 @@
     for (const a of list.querySelectorAll(".step[aria-current]")) a.removeAttribute("aria-current");
     current = n;
     byId(`step-${n}`)?.setAttribute("aria-current", "step");
-    const place = byId("place");
-    if (place) place.textContent = n < 0 ? `${data.total} steps` : n === 0 ? "task" : `step ${n} of ${data.total}`;
+    showPlace();
     showNow();
     highlight();
+  };
+  const showPlace = () => {
+    const place = byId("place");
+    if (place) place.textContent = current < 0 ? `${data.total} steps` : current === 0 ? "task" : `step ${current} of ${data.total}`;
   };
 
   /** @param {number} n the page on which an export, or a page without this step, has it */
@@ -266,7 +272,7 @@
       travelling = true;
       c.el.scrollIntoView({ block: "start", behavior: "instant" });
       // A load that was under way may have been given up on the way here.
-      for (let i = 0; i < 3 && c.state !== "full" && mine === going; i++) {
+      for (let i = 0; i < 3 && !isFull(c) && mine === going; i++) {
         c.near = true;
         await load(c);
       }
@@ -688,8 +694,7 @@
         }
       });
       index = mlgym.data("timeline-data");
-      const place = byId("place");
-      if (place && current < 0) place.textContent = `${data.total} steps`;
+      showPlace();
       showNow();
       tidy();
       if (following) void toEnd();
