@@ -59,7 +59,7 @@ func BenchmarkLive(b *testing.B) {
 	}
 	took := time.Since(began)
 	b.ReportMetric(100*(used(b)-before).Seconds()/took.Seconds(), "%-of-a-core")
-	l := s.pages.live(place{Key: s.key(), Dir: dir})
+	l := s.pages.live(b.Context(), place{Key: s.key(), Dir: dir})
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b.ReportMetric(float64(l.pace.minute(time.Now()))/min(60, took.Seconds()+2), "steps/s")
@@ -139,10 +139,16 @@ func readStream() int {
 	return 0
 }
 
-// BenchmarkPage renders an experiment of 1000 episodes.
+// BenchmarkPage renders experiments of 1000 and of 10,000 episodes.
 func BenchmarkPage(b *testing.B) {
+	for _, seeds := range []int{40, 400} {
+		b.Run(fmt.Sprintf("episodes=%d", 25*seeds), func(b *testing.B) { benchmarkPage(b, seeds) })
+	}
+}
+
+func benchmarkPage(b *testing.B, seeds int) {
 	dir := b.TempDir()
-	g := newGrid(b, dir, []string{"t1", "t2", "t3", "t4", "t5"}, []string{"a", "b", "c", "d", "e"}, 40, nil)
+	g := newGrid(b, dir, []string{"t1", "t2", "t3", "t4", "t5"}, []string{"a", "b", "c", "d", "e"}, seeds, nil)
 	for i := range g.cells {
 		g.done(i, float64(i)/7)
 	}
@@ -153,5 +159,4 @@ func BenchmarkPage(b *testing.B) {
 		text := s.get(path, 200)
 		b.ReportMetric(float64(len(text)), "B/page")
 	}
-	b.ReportMetric(float64(len(g.cells)), "episodes")
 }

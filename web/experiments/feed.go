@@ -141,7 +141,7 @@ func (f *feed) since(mark string) ([]patch, bool) {
 
 // listen begins to poll where nobody did. The channel gets a sign when there is
 // something new; false says that too many listen.
-func (f *feed) listen(poll func(ctx context.Context)) (changed chan struct{}, ok bool) {
+func (f *feed) listen(ctx context.Context, poll func(ctx context.Context)) (changed chan struct{}, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.listeners) >= mostListeners {
@@ -151,7 +151,7 @@ func (f *feed) listen(poll func(ctx context.Context)) (changed chan struct{}, ok
 	f.listeners[changed] = true
 	if !f.polling {
 		f.polling = true
-		go f.poll(poll)
+		go f.poll(context.WithoutCancel(ctx), poll)
 	}
 	return changed, true
 }
@@ -163,8 +163,8 @@ func (f *feed) leave(changed chan struct{}) {
 }
 
 // poll goes on while anybody listens.
-func (f *feed) poll(poll func(ctx context.Context)) {
-	ctx, cancel := context.WithCancel(context.Background())
+func (f *feed) poll(ctx context.Context, poll func(ctx context.Context)) {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
@@ -183,7 +183,7 @@ func (f *feed) poll(poll func(ctx context.Context)) {
 
 // serve answers with the patches from where the browser's page is.
 func (f *feed) serve(w http.ResponseWriter, r *http.Request, poll func(ctx context.Context)) {
-	changed, ok := f.listen(poll)
+	changed, ok := f.listen(r.Context(), poll)
 	if !ok {
 		http.Error(w, "too many pages listen to this; close some", http.StatusServiceUnavailable)
 		return

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,11 +45,22 @@ type note struct {
 	At   time.Time
 }
 
+// lasts is how long a note is shown: what went well shows by itself soon.
+func (n note) lasts() time.Duration {
+	if n.Bad {
+		return 10 * time.Minute
+	}
+	return 20 * time.Second
+}
+
 const (
 	mostEvents  = 200
 	shownEvents = 60
-	// sweep is how many episodes that seem to stand still are looked at in a second.
-	sweep = 1000
+	// sweep is how many episodes that seem to stand still are looked at in a second,
+	// and listSweep for the list of all experiments. After longAgo all are.
+	sweep     = 1000
+	listSweep = 100
+	longAgo   = 10 * time.Second
 	// fresh is how old what a page shows may be without another look.
 	fresh = 900 * time.Millisecond
 )
@@ -79,7 +91,7 @@ func (s *stepPace) minute(now time.Time) int {
 	return total
 }
 
-func (p *Pages) newLive(at place) *live {
+func (p *Pages) newLive(ctx context.Context, at place) *live {
 	l := &live{place: at, p: p, feed: newFeed(), ready: make(chan struct{})}
 	var err error
 	if l.w, err = experiment.NewWatcher(at.Dir); err != nil {
@@ -90,7 +102,7 @@ func (p *Pages) newLive(at place) *live {
 	go func() {
 		p.first <- struct{}{} // reading many at once is no faster
 		l.mu.Lock()
-		l.look(context.Background())
+		l.look(context.WithoutCancel(ctx), sweep) // others wait for it, too
 		l.mu.Unlock()
 		<-p.first
 		close(l.ready)
@@ -98,10 +110,10 @@ func (p *Pages) newLive(at place) *live {
 	return l
 }
 
-// fresh looks again where the last look is some time ago. The caller holds mu.
-func (l *live) freshen(ctx context.Context) {
+// freshen looks again where the last look is some time ago. The caller holds mu.
+func (l *live) freshen(ctx context.Context, sweep int) {
 	if time.Since(l.looked) >= fresh {
-		l.look(ctx)
+		l.look(ctx, sweep)
 	}
 }
 
@@ -109,13 +121,16 @@ func (l *live) freshen(ctx context.Context) {
 func (l *live) poll(ctx context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.look(ctx)
+	l.look(ctx, sweep)
 }
 
 // look reads what changed, and publishes it. The caller holds mu.
-func (l *live) look(ctx context.Context) {
+func (l *live) look(ctx context.Context, sweep int) {
 	if l.w == nil {
 		return
+	}
+	if time.Since(l.looked) > longAgo {
+		sweep = math.MaxInt
 	}
 	before := l.w.Problems()
 	sight, err := l.w.Look(ctx, sweep)
@@ -398,7 +413,7 @@ func (l *live) eventsView() []eventRow {
 			if i >= 0 {
 				row.Link = l.episodeLink(i)
 				if run := l.runLink(i); run != "" && e.Step > 0 && e.Attempt == episodes[i].Attempt && !l.p.site.Static() {
-					row.Link = run + "#step-" + fmt.Sprint(e.Step)
+					row.Link = run + "#step-" + strconv.Itoa(e.Step)
 				}
 			}
 		}
@@ -418,7 +433,7 @@ func (l *live) standing() standing {
 	st := l.w.Status()
 	holder, _ := l.w.Runner()
 	s := standing{Running: st.Active || st.Running > 0, Left: st.Running+st.Waiting > 0}
-	where := "by process " + fmt.Sprint(holder.PID) + " on " + holder.Host
+	where := "by process " + strconv.Itoa(holder.PID) + " on " + holder.Host
 	if holder.Host == l.p.host {
 		where = fmt.Sprintf("by process %d on this machine", holder.PID)
 	}
@@ -482,7 +497,7 @@ func (l *live) stateView() stateView {
 			v.Unscored++
 		}
 	}
-	if l.note.Text != "" {
+	if l.note.Text != "" && time.Since(l.note.At) < l.note.lasts() {
 		n := l.note
 		v.Note = &n
 	}

@@ -173,8 +173,8 @@ func TestNobodyListens(t *testing.T) {
 	f := newFeed()
 	polled := make(chan struct{}, 100)
 	poll := func(context.Context) { polled <- struct{}{} }
-	a, _ := f.listen(poll)
-	b, _ := f.listen(poll)
+	a, _ := f.listen(t.Context(), poll)
+	b, _ := f.listen(t.Context(), poll)
 	<-polled
 	f.leave(a)
 	<-polled
@@ -193,11 +193,11 @@ func TestNobodyListens(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	for range mostListeners {
-		if _, ok := f.listen(poll); !ok {
+		if _, ok := f.listen(t.Context(), poll); !ok {
 			t.Fatal("a listener was refused")
 		}
 	}
-	if _, ok := f.listen(poll); ok {
+	if _, ok := f.listen(t.Context(), poll); ok {
 		t.Errorf("%d listen, want %d at most", mostListeners+1, mostListeners)
 	}
 }

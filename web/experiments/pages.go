@@ -35,12 +35,21 @@ type library interface {
 	Touch()
 }
 
+// has reports whether a library has a run.
+func has(lib library) func(key record.Key) bool {
+	return func(key record.Key) bool {
+		_, err := lib.Entry(context.Background(), key)
+		return err == nil
+	}
+}
+
 // Pages are the pages of experiments. They are safe for concurrent use, but for
 // those of a static site.
 type Pages struct {
 	site    *page.Site
 	room    *page.Room
 	lib     library // nil where runs have no pages
+	has     func(key record.Key) bool
 	finder  *finder
 	control Control
 	host    string
@@ -65,7 +74,7 @@ func New(site *page.Site, lib *record.Library, roots []string, control Control) 
 	const atOnce = 2
 	p := &Pages{site: site, room: site.NewRoom("experiments", files), finder: &finder{roots: roots}, control: control, first: make(chan struct{}, atOnce), open: map[string]*live{}, list: newFeed()}
 	if lib != nil {
-		p.lib = lib
+		p.lib, p.has = lib, has(lib)
 	}
 	p.host, _ = os.Hostname() // for people
 	return p
@@ -99,16 +108,14 @@ func (p *Pages) text(name string, data any) string {
 // runPath is the page of a run. A static site has only those of the library.
 func (p *Pages) runPath(dir string) string {
 	key := p.lib.Key(dir)
-	if p.site.Static() {
-		if _, err := p.lib.Entry(context.Background(), key); err != nil {
-			return ""
-		}
+	if p.site.Static() && !p.has(key) {
+		return ""
 	}
 	return "runs/" + string(key) + "/"
 }
 
 // live is the experiment of a place, which is looked at from now on.
-func (p *Pages) live(at place) *live {
+func (p *Pages) live(ctx context.Context, at place) *live {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if l, ok := p.open[at.Key]; ok && l.Dir == at.Dir {
@@ -117,7 +124,7 @@ func (p *Pages) live(at place) *live {
 	if len(p.open) >= mostOpen {
 		p.forget()
 	}
-	l := p.newLive(at)
+	l := p.newLive(ctx, at)
 	p.open[at.Key] = l
 	return l
 }
@@ -145,7 +152,7 @@ func (p *Pages) find(w http.ResponseWriter, r *http.Request) (*live, bool) {
 		p.room.Error(w, r, http.StatusNotFound, section, "There is no such experiment below the folders that are looked at. It may have been moved or removed; the list of experiments has those that are there.")
 		return nil, false
 	}
-	l := p.live(at)
+	l := p.live(r.Context(), at)
 	select {
 	case <-l.ready:
 	case <-r.Context().Done():
@@ -171,17 +178,15 @@ func (p *Pages) listPage(w http.ResponseWriter, r *http.Request) {
 		p.lib.Touch()
 	}
 	const patience = 400 * time.Millisecond
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	expired := timer.C
-	if p.site.Static() {
-		expired = nil // it is made once
+	ctx := r.Context()
+	if !p.site.Static() { // which is made once
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
 	}
 	select {
 	case <-p.finder.touch(searchEvery):
-	case <-expired:
-	case <-r.Context().Done():
-		return
+	case <-ctx.Done():
 	}
 	found, searching, cut := p.finder.all()
 	data := struct {
@@ -191,15 +196,12 @@ func (p *Pages) listPage(w http.ResponseWriter, r *http.Request) {
 		Roots          []string
 	}{Mark: p.list.mark(), Searching: searching, Cut: cut, Roots: p.finder.roots}
 	for _, at := range found {
-		l := p.live(at)
-		if p.site.Static() {
-			<-l.ready
-		}
+		l := p.live(r.Context(), at)
 		select {
 		case <-l.ready:
-		case <-time.After(50 * time.Millisecond): // the rest comes by the feed
+		case <-ctx.Done(): // the rest comes by the feed
 		}
-		l.refresh(r.Context())
+		l.refresh(r.Context(), sweep)
 		data.Rows = append(data.Rows, l.listed())
 	}
 	sortListed(data.Rows)
@@ -210,12 +212,12 @@ func (p *Pages) listPage(w http.ResponseWriter, r *http.Request) {
 }
 
 // refresh looks again where it is time, unless somebody is looking.
-func (l *live) refresh(ctx context.Context) {
+func (l *live) refresh(ctx context.Context, sweep int) {
 	if l.w == nil {
 		return
 	}
 	if l.mu.TryLock() {
-		l.freshen(ctx)
+		l.freshen(ctx, sweep)
 		l.mu.Unlock()
 	}
 }
@@ -253,8 +255,8 @@ func (p *Pages) pollList(ctx context.Context) {
 	}
 	changed := p.list.parts()
 	for _, at := range found {
-		l := p.live(at)
-		l.refresh(ctx)
+		l := p.live(ctx, at)
+		l.refresh(ctx, listSweep)
 		row := l.listed()
 		changed.add(row.ID, p.text("listed", row))
 	}
@@ -294,7 +296,7 @@ func (p *Pages) experimentPage(w http.ResponseWriter, r *http.Request) {
 		Output   bool
 	}{}
 	l.mu.Lock()
-	l.freshen(r.Context())
+	l.freshen(r.Context(), sweep)
 	now := time.Now()
 	data.Mark = l.feed.mark()
 	data.State, data.Totals, data.Problems = l.stateView(), l.totalsView(now), l.w.Problems()
@@ -389,7 +391,7 @@ func (p *Pages) episodesPage(w http.ResponseWriter, r *http.Request) {
 		Rows      []episodeRow
 	}{Key: l.Key}
 	l.mu.Lock()
-	l.freshen(r.Context())
+	l.freshen(r.Context(), sweep)
 	data.Name, data.Total = l.w.Status().Name, len(l.w.Status().Episodes)
 	for i := range min(most, data.Total) {
 		data.Rows = append(data.Rows, episodeRow{l.cell(i), l.episodeLink(i), l.runLink(i)})
@@ -412,7 +414,7 @@ func (p *Pages) episodePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	l.mu.Lock()
-	l.freshen(r.Context())
+	l.freshen(r.Context(), sweep)
 	i, ok := findEpisode(l.w.Status().Episodes, r.PathValue("id"))
 	if !ok {
 		l.mu.Unlock()

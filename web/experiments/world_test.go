@@ -161,7 +161,7 @@ func (g *grid) event(events ...experiment.Event) {
 // runs is a library that has every run.
 type everyRun struct{}
 
-func (everyRun) Key(path string) record.Key { return record.Key(strings.Repeat("a", 16)) }
+func (everyRun) Key(string) record.Key { return record.Key(strings.Repeat("a", 16)) }
 func (everyRun) Entry(context.Context, record.Key) (record.Entry, error) {
 	return record.Entry{}, nil
 }
@@ -181,7 +181,7 @@ func serve(tb testing.TB, root string, o page.Options, control Control) *served 
 	site := page.New(o)
 	site.AddAsset("markup/markup.css", nil)
 	s := &served{tb: tb, site: site, pages: New(site, nil, []string{root}, control)}
-	s.pages.lib = everyRun{}
+	s.pages.lib, s.pages.has = everyRun{}, has(everyRun{})
 	mux := http.NewServeMux()
 	s.pages.Register(mux)
 	s.Server = httptest.NewServer(site.Handler(mux, page.Guard{}))
