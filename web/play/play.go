@@ -415,7 +415,7 @@ func (p *Pages) do(g *game, r *http.Request, command string) (wait <-chan struct
 	default:
 		return nil, fmt.Errorf("there is nothing called %q to do", what)
 	}
-	return g.act(p.life, &p.work, e) //nolint:contextcheck // an action outlives its request
+	return g.act(p.life, &p.work, e)
 }
 
 func (g *game) runningNow() bool {
@@ -462,7 +462,7 @@ func (p *Pages) events(w http.ResponseWriter, r *http.Request) {
 	}()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	stop := context.AfterFunc(p.life, cancel)
+	stop := context.AfterFunc(p.life, cancel) //nolint:contextcheck // it ends with the pages, too
 	defer stop()
 	stream := page.NewStream(w, r)
 	f := follower{p: p, g: g, stream: stream, changed: changed}

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -306,7 +307,7 @@ func limits(t *task.Task) []fact {
 		{"… that runs a training program", duration(t.TrainingTimeout)},
 		{"Memory", size(l.MemoryBytes)},
 		{"Processors", fmt.Sprintf("%g", l.CPUs)},
-		{"Processes", fmt.Sprint(l.Processes)},
+		{"Processes", strconv.Itoa(l.Processes)},
 		{"Disk, each writable place", size(l.DiskBytes)},
 		{"Network", "none"},
 		{"Python", cmp.Or(t.Environment, "that of the system")},
