@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,17 +71,21 @@ func TryLock(path string) (*File, bool, error) {
 }
 
 // Held returns whether somebody holds the lock of a file, which is not created
-// where there is none; the error then wraps [io/fs.ErrNotExist].
+// where there is none; the error then wraps [io/fs.ErrNotExist]. It takes no right
+// to write, and keeps nobody from the lock: see try.
 func Held(path string) (bool, error) {
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return false, err
 	}
-	mine, err := try(path, file)
-	if !mine {
-		return err == nil, errors.Join(err, file.Close())
+	switch err := flock(file, unix.LOCK_SH|unix.LOCK_NB); {
+	case err == nil:
+		return false, (&File{file}).Unlock()
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return true, file.Close()
+	default:
+		return false, explain(path, errors.Join(err, file.Close()))
 	}
-	return false, (&File{file}).Unlock()
 }
 
 // Unlock lets go of the lock and closes the file.
@@ -118,15 +123,29 @@ func open(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o644) //nolint:gosec // others may see that it is held
 }
 
+// try takes the lock if nobody has it. Whoever only looks ([Held]) has it in common
+// with others who look, for a moment; that is waited for, and told from a holder by
+// sharing it.
 func try(path string, file *os.File) (bool, error) {
-	err := flock(file, unix.LOCK_EX|unix.LOCK_NB)
-	switch {
-	case err == nil:
-		return true, nil
-	case errors.Is(err, unix.EWOULDBLOCK):
-		return false, nil
+	const patience = 2 * time.Second // a looker may have been stopped in that moment
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		err := flock(file, unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return true, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return false, explain(path, err)
+		}
+		switch err := flock(file, unix.LOCK_SH|unix.LOCK_NB); {
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return false, nil // somebody holds it alone
+		case err != nil:
+			return false, explain(path, err)
+		}
+		if err := flock(file, unix.LOCK_UN); err != nil || time.Since(begin) > patience {
+			return false, err
+		}
 	}
-	return false, explain(path, err)
 }
 
 func flock(file *os.File, how int) error {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -147,4 +148,45 @@ func TestKilledProcessLetsGo(t *testing.T) {
 	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestLookersKeepNobodyOut has many look at a file's lock, as pages do that show
+// whether a run is alive, while it is taken again and again.
+func TestLookersKeepNobodyOut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var lookers sync.WaitGroup
+	for range 8 {
+		lookers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := flock.Held(path); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 5000 {
+		f, ok, err := flock.TryLock(path)
+		if err != nil || !ok {
+			t.Errorf("the lock of a file that nobody holds: %v, %v", ok, err)
+			break
+		}
+		if held, err := flock.Held(path); err != nil || !held {
+			t.Errorf("held: %v, %v", held, err)
+		}
+		if err := f.Unlock(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	lookers.Wait()
 }
