@@ -168,6 +168,21 @@ func TestLiveList(t *testing.T) {
 	}
 }
 
+// TestNewInList has a page that lists nothing load again when there is an experiment.
+func TestNewInList(t *testing.T) {
+	dir := t.TempDir()
+	s := serve(t, dir, page.Options{}, nil)
+	mark := s.mark("experiments/")
+	newGrid(t, filepath.Join(dir, "exp"), []string{"t"}, []string{"a"}, 1, nil)
+	s.key() // it is found before anybody listens
+	if e := <-s.listen(t.Context(), "experiments/events?since="+mark, ""); e.name != "reload" {
+		t.Errorf("a page without the new experiment got %+v, want a reload", e)
+	}
+	if got := s.get("experiments/", 200); !strings.Contains(got, "never begun") {
+		t.Error("the list lacks the new experiment")
+	}
+}
+
 // TestNobodyListens ends the poller with its last listener.
 func TestNobodyListens(t *testing.T) {
 	f := newFeed()

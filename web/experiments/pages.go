@@ -59,9 +59,8 @@ type Pages struct {
 	open map[string]*live // by key
 	list *feed
 
-	// listed are the keys of the list that the listeners have.
 	listMu sync.Mutex
-	keys   []string
+	keys   []string // of the experiments that the list has
 }
 
 // mostOpen experiments that nobody listens to are remembered.
@@ -189,6 +188,9 @@ func (p *Pages) listPage(w http.ResponseWriter, r *http.Request) {
 	case <-ctx.Done():
 	}
 	found, searching, cut := p.finder.all()
+	p.listMu.Lock()
+	p.listing(found)
+	p.listMu.Unlock()
 	data := struct {
 		Mark           string
 		Searching, Cut bool
@@ -243,16 +245,7 @@ func (p *Pages) pollList(ctx context.Context) {
 	found, _, _ := p.finder.all()
 	p.listMu.Lock()
 	defer p.listMu.Unlock()
-	keys := make([]string, len(found))
-	for i, at := range found {
-		keys[i] = at.Key
-	}
-	if !slices.Equal(keys, p.keys) {
-		if p.keys != nil {
-			p.list.reset()
-		}
-		p.keys = keys
-	}
+	p.listing(found)
 	changed := p.list.parts()
 	for _, at := range found {
 		l := p.live(ctx, at)
@@ -261,6 +254,19 @@ func (p *Pages) pollList(ctx context.Context) {
 		changed.add(row.ID, p.text("listed", row))
 	}
 	p.list.publish(changed)
+}
+
+// listing makes pages that list other experiments load again. The caller holds
+// listMu.
+func (p *Pages) listing(found []place) {
+	keys := make([]string, len(found))
+	for i, at := range found {
+		keys[i] = at.Key
+	}
+	if !slices.Equal(keys, p.keys) {
+		p.keys = keys
+		p.list.reset()
+	}
 }
 
 func (p *Pages) listEvents(w http.ResponseWriter, r *http.Request) {

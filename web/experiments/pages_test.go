@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,7 +15,9 @@ import (
 	"golang.org/x/net/html"
 
 	"mlgym/experiment"
+	"mlgym/search"
 	"mlgym/web/page"
+	"mlgym/web/record"
 )
 
 // TestRealExperiment looks at an experiment that was run, from the list to the log of
@@ -74,7 +77,48 @@ func TestRealExperiment(t *testing.T) {
 	}
 }
 
-// trouble is an experiment with an episode of each kind.
+// TestRunLinks leads from an episode to its run in a real library.
+func TestRunLinks(t *testing.T) {
+	root := t.TempDir()
+	g := realExperiment(t, filepath.Join(root, "exp"))
+	index, err := search.Open(t.Context(), t.TempDir(), search.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = index.Close() })
+	lib := record.NewLibrary(record.LibraryOptions{Roots: []string{root}, Index: index})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	lib.Start(ctx)
+	if err := lib.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, static := range []bool{false, true} {
+		s := serve(t, root, page.Options{Static: static}, nil)
+		s.pages.lib, s.pages.has = lib, has(lib)
+		cell := byID(t, tree(t, s.get("experiments/"+s.key()+"/", 200)), "c-0")
+		link := attribute(cell, "href")
+		_, key, _ := strings.Cut(link, "runs/")
+		key, _, _ = strings.Cut(key, "/")
+		entry, err := lib.Entry(ctx, record.Key(key))
+		if err != nil || entry.Path != g.path(0, "attempt-1", "run") {
+			t.Errorf("static %t: %q leads to %q, %v", static, link, entry.Path, err)
+		}
+	}
+	// A run that the library does not have is no link of a static site.
+	if err := os.RemoveAll(g.path(1, "attempt-1")); err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, root, page.Options{Static: true}, nil)
+	s.pages.lib, s.pages.has = lib, func(record.Key) bool { return false }
+	for i := range 2 {
+		if link := attribute(byID(t, tree(t, s.get("experiments/"+s.key()+"/", 200)), cellID(i)), "href"); !strings.Contains(link, "episodes/") {
+			t.Errorf("episode %d links to %q", i, link)
+		}
+	}
+}
+
+// kinds is an experiment with an episode of each kind.
 func kinds(t *testing.T, dir string) *grid {
 	g := newGrid(t, dir, []string{"t"}, []string{"a"}, 9, func(c *experiment.Cell) {
 		if c.Spec.Seed == 5 {
