@@ -87,7 +87,7 @@ const (
 
 // draw makes a chart. It is nil where no line has a dot.
 func draw(id, title, xName, yName, xUnit, yUnit string, lines []series, level *float64, levelName string) *chart {
-	xs, ys := span{}, span{}
+	var xs, ys bounds
 	for _, s := range lines {
 		for _, d := range s.Dots {
 			xs.add(d.X)
@@ -148,13 +148,13 @@ func round(x float64) float64 { return math.Round(x*10) / 10 }
 
 func num(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
 
-// span is a range of values.
-type span struct {
+// bounds is a range of values.
+type bounds struct {
 	low, high float64
 	set       bool
 }
 
-func (s *span) add(x float64) {
+func (s *bounds) add(x float64) {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return
 	}
@@ -166,7 +166,7 @@ func (s *span) add(x float64) {
 }
 
 // ticks widens the range to whole steps and returns about n of them.
-func (s *span) ticks(n int, unit string) []tick {
+func (s *bounds) ticks(n int, unit string) []tick {
 	if s.low == s.high {
 		pad := max(math.Abs(s.low)*0.1, 1e-9)
 		if s.low == 0 {

@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"context"
 	"net/url"
 	"slices"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 
 	"mlgym/internal/nearest"
 	"mlgym/search"
+	"mlgym/web/markup"
 )
 
 // dimension is something that runs are filtered by.
@@ -187,23 +189,38 @@ func (c *choice) without(name, value string) choice {
 type facet struct {
 	Name, Label string
 	// Chosen are the values that are chosen, and One the only one of them.
-	Chosen []string
+	Chosen []option
 	One    string
 	// Many says that there are several: they are listed, and further ones not offered.
 	Many    bool
-	Options []search.Count
+	Options []option
+}
+
+// option is a value that can be chosen, and how it is shown.
+type option struct {
+	Value, Shown string
+	Runs         int
+}
+
+func optionOf(value string, n int) option {
+	shown := markup.Head(value, 60)
+	if shown == "" {
+		shown = "(unreadable)"
+	}
+	return option{value, shown, n}
 }
 
 // facets makes the fields of the form. Of each, the counts are those of the runs
 // that the other fields let pass. Fields that would not choose anything are left
-// out. Values is asked once for each that is chosen, and once for the others.
-func facets(c *choice, values func(search.Filter) (search.Values, error), narrow func(*search.Filter)) ([]facet, error) {
+// out. The library is asked once for each that is chosen, and once for the others.
+// Narrow, which may be nil, says what else the runs have to be.
+func (p *Pages) facets(ctx context.Context, c *choice, narrow func(*search.Filter)) ([]facet, error) {
 	ask := func(without string) (*search.Values, error) {
 		f := c.filter(without)
 		if narrow != nil {
 			narrow(&f)
 		}
-		v, err := values(f)
+		v, err := p.lib.Values(ctx, f)
 		return &v, err
 	}
 	all, err := ask("")
@@ -218,13 +235,17 @@ func facets(c *choice, values func(search.Filter) (search.Values, error), narrow
 				return nil, err
 			}
 		}
-		f := facet{Name: d.name, Label: d.label, Chosen: chosen, Many: len(chosen) > 1, Options: d.counts(v)}
+		f := facet{Name: d.name, Label: d.label, Many: len(chosen) > 1}
 		if len(chosen) == 1 {
 			f.One = chosen[0]
 		}
+		for _, c := range d.counts(v) {
+			f.Options = append(f.Options, optionOf(c.Value, c.Runs))
+		}
 		for _, value := range chosen {
-			if !slices.ContainsFunc(f.Options, func(o search.Count) bool { return o.Value == value }) {
-				f.Options = append(slices.Clone(f.Options), search.Count{Value: value})
+			f.Chosen = append(f.Chosen, optionOf(value, 0))
+			if !slices.ContainsFunc(f.Options, func(o option) bool { return o.Value == value }) {
+				f.Options = append(f.Options, optionOf(value, 0))
 			}
 		}
 		if len(chosen) > 0 || len(f.Options) > 1 {
@@ -236,7 +257,7 @@ func facets(c *choice, values func(search.Filter) (search.Values, error), narrow
 
 // chip is a chosen value, with the way to be rid of it.
 type chip struct {
-	Label, Value, Link string
+	Label, Shown, Link string
 }
 
 func chips(c *choice, to string, keep string) []chip {
@@ -250,7 +271,7 @@ func chips(c *choice, to string, keep string) []chip {
 			} else if keep != "" {
 				q = keep
 			}
-			out = append(out, chip{Label: d.label, Value: v, Link: link(to, q)})
+			out = append(out, chip{Label: d.label, Shown: optionOf(v, 0).Shown, Link: link(to, q)})
 		}
 	}
 	return out

@@ -378,12 +378,12 @@ func stepOf(s *side, e *record.Evaluation) int {
 
 func charts(sides []side, times []*clock) []*chart {
 	var bySteps, byTime, costs, tokens []series
-	comparable := true
+	alike := true
 	for i := range sides {
 		s, c := &sides[i], times[i]
 		label := s.Letter + " · " + s.Who + " · seed " + strconv.FormatUint(s.Seed, 10)
 		a, b := series{Label: label, Color: s.Color}, series{Label: label, Color: s.Color}
-		comparable = comparable && s.head.Task == sides[0].head.Task && s.head.Metric == sides[0].head.Metric
+		alike = alike && s.head.Task == sides[0].head.Task && s.head.Metric == sides[0].head.Metric
 		for j := range s.head.Evaluations {
 			e := &s.head.Evaluations[j]
 			if e.Score == nil {
@@ -411,7 +411,7 @@ func charts(sides []side, times []*clock) []*chart {
 			out = append(out, c)
 		}
 	}
-	if comparable {
+	if alike {
 		name := sides[0].Metric
 		if name == "" {
 			name = "score"

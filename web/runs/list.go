@@ -409,9 +409,8 @@ func (p *Pages) list(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !p.site.Static() {
-		values := func(f search.Filter) (search.Values, error) { return p.lib.Values(r.Context(), f) }
 		narrow := func(f *search.Filter) { f.Contains = c.text }
-		if data.Facets, err = facets(&c, values, narrow); err != nil {
+		if data.Facets, err = p.facets(r.Context(), &c, narrow); err != nil {
 			p.fail(w, r, runsSection, err)
 			return
 		}
@@ -442,9 +441,8 @@ func (p *Pages) listPart(w http.ResponseWriter, r *http.Request) {
 		data, err = p.read(r, &c)
 	}
 	if err != nil {
-		var bad badRequest
 		status := http.StatusInternalServerError
-		if errors.As(err, &bad) {
+		if _, ok := errors.AsType[requestError](err); ok {
 			status = http.StatusBadRequest
 		}
 		http.Error(w, sentence(err.Error()), status)

@@ -59,19 +59,20 @@ const (
 	searchSection = "search"
 )
 
-// badRequest is a mistake in the address of a page, told with what to do.
-type badRequest string
+// requestError is a mistake in the address of a page, told with what to do.
+type requestError string
 
-func (e badRequest) Error() string { return string(e) }
+func (e requestError) Error() string { return string(e) }
 
-func badf(format string, args ...any) error { return badRequest(fmt.Sprintf(format, args...)) }
+func badf(format string, args ...any) error { return requestError(fmt.Sprintf(format, args...)) }
 
 // fail answers with a page that says what is wrong.
 func (p *Pages) fail(w http.ResponseWriter, r *http.Request, section string, err error) {
-	var bad badRequest
-	switch {
-	case errors.As(err, &bad):
+	if bad, ok := errors.AsType[requestError](err); ok {
 		p.room.Error(w, r, http.StatusBadRequest, section, sentence(bad.Error()))
+		return
+	}
+	switch {
 	case errors.Is(err, search.ErrCursor):
 		p.room.Error(w, r, http.StatusBadRequest, section, "The address does not say where a page ended (after=…): search again from the first page.")
 	case errors.Is(err, record.ErrNoRun):

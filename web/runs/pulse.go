@@ -115,7 +115,7 @@ func newsOf(p record.Progress) news {
 
 // events tells whenever the list of runs changed, and how far the index is.
 func (p *Pages) events(w http.ResponseWriter, r *http.Request) {
-	changed, leave := p.pulse.listen()
+	changed, leave := p.pulse.listen() //nolint:contextcheck // it looks for others too, and ends with the last of them
 	defer leave()
 	stream := page.NewStream(w, r)
 	_ = stream.Follow(r.Context(), changed, func() error { // ends when the browser is gone

@@ -159,8 +159,7 @@ func (p *Pages) find(r *http.Request, c *choice, data *searchPage) error {
 		asked.PerRun = 0
 	}
 	var err error
-	values := func(f search.Filter) (search.Values, error) { return p.lib.Values(r.Context(), f) }
-	if data.Facets, err = facets(c, values, narrow); err != nil {
+	if data.Facets, err = p.facets(r.Context(), c, narrow); err != nil {
 		return err
 	}
 	data.Chips = chips(c, "search/", base.Encode())
