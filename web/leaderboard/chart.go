@@ -45,6 +45,7 @@ type chart struct {
 	LogX  bool  `json:"logX,omitempty"`
 
 	whole []panel // lines before thinning
+	what  string  // rows and points are, such as "model"
 }
 
 type panel struct {
@@ -82,8 +83,19 @@ type spot struct {
 
 // chartOf returns what a figure shows, nil for one of an unknown kind.
 func chartOf(f *report.Figure) *chart {
+	c := sourceChart(f)
+	if c != nil && f.Numbers != nil && len(f.Numbers.Header) > 0 {
+		c.what = f.Numbers.Header[0]
+	}
+	return c
+}
+
+func sourceChart(f *report.Figure) *chart {
 	switch s := f.Source.(type) {
 	case plot.Lines:
+		if f.Name == "profile_intervals" && s.XLabel == "" { // its small panels have no room for them
+			s.XLabel, s.YLabel = "τ = log10 of the performance ratio", "share of the tasks"
+		}
 		return linesChart(s)
 	case plot.Bars:
 		c := &chart{Kind: "bars", Title: s.Title, Subtitle: s.Subtitle, XLabel: s.XLabel, Rows: s.Rows, Labels: s.Labels, Grouped: s.Grouped, Single: s.Single}
@@ -271,7 +283,7 @@ func (c *chart) words() []words {
 	case "bars", "columns":
 		w := words{Header: []string{c.XLabel}}
 		if c.Kind == "bars" {
-			w.Header[0] = ""
+			w.Header[0] = c.what
 		}
 		for _, p := range c.Parts {
 			w.Header = append(w.Header, p.Name)
@@ -289,13 +301,13 @@ func (c *chart) words() []words {
 		}
 		return []words{w}
 	case "points":
-		w := words{Header: []string{"", c.XLabel, "from", "to"}}
+		w := words{Header: []string{c.what, c.XLabel, "from", "to"}}
 		for _, s := range c.Spots {
 			w.Rows = append(w.Rows, []string{s.Name, short(s.X), short(s.Low), short(s.High)})
 		}
 		return []words{w}
 	default:
-		w := words{Header: []string{"", c.XLabel, c.YLabel, "not beaten in both"}}
+		w := words{Header: []string{c.what, c.XLabel, c.YLabel, "not beaten in both"}}
 		for i, s := range c.Spots {
 			front := ""
 			if slices.Contains(c.Front, i) {

@@ -437,9 +437,10 @@
           d.borderColor = d.pointBackgroundColor = d.pointBorderColor = dim ? faded(look.color, 0.2) : look.color;
           d.borderWidth = bright === d.label ? 3 : 1.8;
         }
-        c.update("none");
+        c.update(); // without a mode, or points keep their look
       }
     };
+    const banded = [...all.values()].some((s) => s.low);
     const { list, values } = legend(
       [...all.values()].map((s) => ({ name: s.name, look: style(s.style) })),
       hidden,
@@ -449,10 +450,11 @@
         paint();
       },
     );
+    list.classList.add(banded ? "banded" : "valued");
     root.append(holder, readout, list);
     panels.forEach((p) => {
       const part = make("div");
-      if (p.title) part.append(make("h4", "", p.title));
+      if (p.title) part.append(make("p", "panel", p.title));
       holder.append(part);
       const { div, canvas } = box(part, panels.length > 1 ? 260 : 320, [spec.title, p.title].filter(Boolean).join(", "));
       const state = {
@@ -506,6 +508,7 @@
       charts.push(chart);
       /** @param {number | null} x */
       const read = (x) => {
+        if (!chart.canvas) return; // it was taken away
         state.x = x;
         for (const s of p.series) {
           const at = x === null ? -1 : place(s.x, x);
@@ -549,6 +552,7 @@
     let at = -1;
     /** @param {number} i */
     const go = (i) => {
+      if (!chart.canvas) return; // it was taken away
       at = i;
       out.textContent = i < 0 ? "\u00a0" : words(i);
     };
@@ -569,6 +573,7 @@
       chart.update("none");
     });
     div.addEventListener("blur", () => {
+      if (!chart.canvas) return;
       go(-1);
       chart.setActiveElements([]);
       chart.tooltip.setActiveElements([], { x: 0, y: 0 });
@@ -769,7 +774,7 @@
       options: options(
         {
           x: spec.logX
-            ? { type: "logarithmic", min: x0 / 1.6, max: x1 * 2, title: { text: spec.xLabel }, ticks: { callback: (/** @type {number} */ v) => (/^[125]/.test(v.toExponential()) && /^.e|^.\.?0*e/.test(v.toExponential()) ? text(v) : "") } }
+            ? { type: "logarithmic", min: x0 / 1.6, max: x1 * 2, title: { text: spec.xLabel }, ticks: { autoSkip: false, callback: (/** @type {number} */ v) => (/^[125]/.test(v.toExponential()) && /^.e|^.\.?0*e/.test(v.toExponential()) ? text(v) : "") } }
             : { type: "linear", min: Math.min(x0, Math.max(0, x0 - xPad)), max: x1 + xPad, title: { text: spec.xLabel }, ticks: { includeBounds: false } },
           y: { type: "linear", min: y0 - yPad, max: y1 + yPad, title: { text: spec.yLabel }, ticks: { callback: (/** @type {number} */ v) => text(v), includeBounds: false } },
         },
