@@ -45,7 +45,7 @@ func Make(tb testing.TB, root string) *Set {
 		if m.Seed == 0 {
 			m.Seed = 1
 		}
-		return Begin(tb, filepath.Join(root, m.Task, name), m)
+		return Begin(tb, filepath.Join(root, "battleOfSexes", name), m)
 	}
 	at := func(minutes int) time.Time { return Began.Add(time.Duration(minutes) * time.Minute) }
 
