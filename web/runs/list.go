@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -409,8 +410,7 @@ func (p *Pages) list(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !p.site.Static() {
-		narrow := func(f *search.Filter) { f.Contains = c.text }
-		if data.Facets, err = p.facets(r.Context(), &c, narrow); err != nil {
+		if data.Facets, err = p.listFacets(r.Context(), &c); err != nil {
 			p.fail(w, r, runsSection, err)
 			return
 		}
@@ -440,6 +440,25 @@ func (p *Pages) listPart(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		data, err = p.read(r, &c)
 	}
+	p.part(w, r, "list", data, err)
+}
+
+// filtersPart answers with the fields of the form alone.
+func (p *Pages) filtersPart(w http.ResponseWriter, r *http.Request) {
+	c, err := readChoice(r.URL.Query())
+	var data []facet
+	if err == nil {
+		data, err = p.listFacets(r.Context(), &c)
+	}
+	p.part(w, r, "facets", data, err)
+}
+
+func (p *Pages) listFacets(ctx context.Context, c *choice) ([]facet, error) {
+	return p.facets(ctx, c, func(f *search.Filter) { f.Contains = c.text })
+}
+
+// part answers with a part of a page, or says why there is none.
+func (p *Pages) part(w http.ResponseWriter, r *http.Request, template string, data any, err error) {
 	if err != nil {
 		status := http.StatusInternalServerError
 		if _, ok := errors.AsType[requestError](err); ok {
@@ -448,7 +467,7 @@ func (p *Pages) listPart(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, sentence(err.Error()), status)
 		return
 	}
-	p.room.Fragment(w, r, "list", data)
+	p.room.Fragment(w, r, template, data)
 }
 
 // choose goes to the comparison of the runs that were chosen in a list.

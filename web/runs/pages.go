@@ -48,6 +48,7 @@ func (p *Pages) Register(mux *http.ServeMux) {
 		return // what follows needs a server
 	}
 	mux.HandleFunc("GET /runs/fragment", p.listPart)
+	mux.HandleFunc("GET /runs/filters", p.filtersPart)
 	mux.HandleFunc("GET /runs/events", p.events)
 	mux.HandleFunc("GET /search/{$}", p.search)
 	mux.HandleFunc("GET /compare/{$}", p.choose)

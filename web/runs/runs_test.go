@@ -265,6 +265,9 @@ func TestList(t *testing.T) {
 	}
 	has(t, v.page("runs/?q=RUN-0012"), `href="/search/?q=RUN-0012"`)
 
+	if !strings.Contains(one, strings.TrimSpace(v.page("runs/filters?model=model-a"))) {
+		t.Error("the fields for the script are not those of the page")
+	}
 	// The part for the script is the table of the page.
 	part := v.page("runs/fragment?sort=score")
 	if !strings.Contains(best, part) || !strings.HasPrefix(part, `<div id="list-state" data-generation="`) {
@@ -337,6 +340,8 @@ func wrongAddresses(t *testing.T, v *view, set *webtest.Set) {
 		"runs/?order=up":                       {`neither asc nor desc`},
 		"runs/?page=0":                         {`no number of a page`},
 		"runs/?page=x":                         {`no number of a page`},
+		"runs/fragment?page=x":                 {`no number of a page`},
+		"runs/filters?state=x":                 {`none of running, cut, finished, broken`},
 		"runs/?state=runing":                   {`did you mean "running"?`},
 		"runs/?q=" + strings.Repeat("x", 2001): {"shorten it"},
 		"runs/?task=" + manyValues():           {"more than 200 values"},

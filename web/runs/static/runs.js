@@ -156,7 +156,9 @@
       put(await answer.text());
     } catch {
       // The server is gone; the stream tells when it is back.
+      return;
     }
+    await fill();
   };
 
   /** @param {string} html */
@@ -166,7 +168,12 @@
     const part = focus instanceof HTMLInputElement ? "input[name=run]" : "a.open";
     const sorted = focus && list.contains(focus) ? focus.dataset.sort : undefined;
     const across = list.querySelector(".scroll")?.scrollLeft ?? 0;
+    // What the reader looks at stays where it is, unless that is the top, where new runs
+    // show up.
+    const seen = row ?? rows().find((r) => r.getBoundingClientRect().bottom > 0);
+    const anchor = window.scrollY > 40 ? seen?.dataset.run : undefined;
     const down = window.scrollY;
+    const top = seen?.getBoundingClientRect().top ?? 0;
     mlgym.fill(list, html);
     shorten();
     generation = Number(document.getElementById("list-state")?.dataset.generation ?? generation);
@@ -178,8 +185,23 @@
     if (row) again = list.querySelector(`tr[data-run="${CSS.escape(row.dataset.run ?? "")}"] ${part}`);
     else if (sorted) again = list.querySelector(`a[data-sort="${CSS.escape(sorted)}"]`);
     again?.focus({ preventScroll: true });
-    window.scrollTo(window.scrollX, down);
+    const there = anchor === undefined ? undefined : rows().find((r) => r.dataset.run === anchor);
+    window.scrollTo(window.scrollX, there ? window.scrollY + there.getBoundingClientRect().top - top : down);
     list.dispatchEvent(new CustomEvent("mlgym-list"));
+  };
+
+  // What can be chosen grows with the runs. The fields are not taken from under a hand.
+  let fields = Date.now();
+  const fill = async () => {
+    const box = document.getElementById("facets");
+    if (!box || Date.now() < fields + 5 * pause || filters?.contains(document.activeElement)) return;
+    fields = Date.now();
+    try {
+      const answer = await fetch(form.dataset.filters + (form.dataset.query ? `?${form.dataset.query}` : ""), { credentials: "same-origin" });
+      if (answer.ok && !filters?.contains(document.activeElement)) mlgym.fill(box, await answer.text());
+    } catch {
+      // As above.
+    }
   };
 
   const soon = () => {
@@ -189,6 +211,7 @@
 
   document.addEventListener("mlgym-runs", (e) => {
     const news = /** @type {CustomEvent} */ (e).detail;
+    if (reading && !news.reading) fields = 0;
     if (news.generation !== generation || news.reading || reading) soon();
     reading = news.reading;
   });
