@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"html/template"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -33,7 +35,7 @@ func fileName(name string) (string, error) {
 		return "", errors.New("name a file of the workspace")
 	case len(name) > 400:
 		return "", errors.New("the name of the file is too long")
-	case !utf8.ValidString(name), strings.ContainsAny(name, "\x00\n\r"):
+	case !utf8.ValidString(name), strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }):
 		return "", errors.New("the editor takes no file whose name has such characters; use commands")
 	}
 	clean := path.Clean("/" + name)[1:]
@@ -166,6 +168,21 @@ func delimiter(body string) string {
 		end = "END_OF_FILE_" + strconv.Itoa(n)
 	}
 	return end
+}
+
+// exactly is a text as the content of a textarea which a browser takes as it is. Pages
+// show the characters that turn the direction of writing by their names; here, where
+// the text comes back, they stand as references.
+func exactly(text string) template.HTML {
+	var out strings.Builder
+	for _, r := range template.HTMLEscapeString(text) {
+		if unicode.Is(unicode.Bidi_Control, r) {
+			fmt.Fprintf(&out, "&#x%x;", r)
+		} else {
+			out.WriteRune(r)
+		}
+	}
+	return template.HTML(out.String()) //nolint:gosec // escaped above
 }
 
 // readSaved reports whether the file that was written is the text.

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"html/template"
 	"maps"
 	"net"
 	"net/http"
@@ -261,8 +262,12 @@ func (p *Pages) find(w http.ResponseWriter, r *http.Request) *game {
 	return g
 }
 
-// shownEntries is how many actions a page begins with.
-const shownEntries = 100
+// shownEntries is how many actions a page begins with, and shownBytes how much text of
+// theirs.
+const (
+	shownEntries = 100
+	shownBytes   = 256 << 10
+)
 
 // gameView is the page of an episode.
 type gameView struct {
@@ -279,7 +284,8 @@ type gameView struct {
 	Files     filesView
 	Doc       docView
 	Rev       int64
-	Typed     string
+	Text      template.HTML // in the editor
+	Typed     template.HTML // and not run
 }
 
 func (p *Pages) show(w http.ResponseWriter, r *http.Request) {
@@ -292,13 +298,14 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) {
 func (p *Pages) render(w http.ResponseWriter, r *http.Request, code int, g *game, problem, typed string) {
 	v := gameView{
 		ID: g.s.ID(), Path: "play/" + g.s.ID() + "/", Task: g.task, TaskPath: "tasks/" + string(g.task.ID) + "/", State: g.state,
-		Statement: markup.Markdown(g.first.Observation.Text), Problem: problem, Control: p.possible() == "", Typed: typed,
+		Statement: markup.Markdown(g.first.Observation.Text), Problem: problem, Control: p.possible() == "", Typed: exactly(typed),
 	}
 	// The revision is the older one, so that what changes meanwhile is sent again.
 	v.Status, v.Rev, _, _ = g.statusNow()
 	v.Status.RunPath = p.runPath(r.Context(), g)
 	v.Entries, v.Earlier = g.since(0, shownEntries)
 	v.Files, v.Doc = g.filesNow(), g.docNow()
+	v.Text = exactly(v.Doc.Text)
 	p.room.Render(w, r, page.Page{
 		Title: g.task.Name + ", played", Section: "play", Path: v.Path, Template: "game", Data: v, Status: code, Wide: true,
 		Styles: []string{"markup/markup.css", "play/play.css"}, Scripts: []string{"assets/editor.js", "play/play.js"},
@@ -508,7 +515,7 @@ func (f *follower) send(ctx context.Context) error {
 	}
 	entries, _ := g.since(f.rev, mostEntries)
 	for _, e := range entries {
-		if err := f.event("entry", "entry", e, map[string]any{"n": e.N, "command": e.Command, "running": e.Running}); err != nil {
+		if err := f.event("entry", "entry", e, map[string]any{"n": e.N, "running": e.Running}); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package play
 import (
 	"html/template"
 	"io/fs"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -41,7 +42,7 @@ type entryView struct {
 	N           int
 	Kind        kind
 	Name        string
-	Command     string // what the history holds; "" for what the editor did
+	Command     string // what the history holds, escaped as in addresses; "" for what the editor did
 	Prompt      string
 	Action      template.HTML
 	Text        template.HTML
@@ -153,7 +154,7 @@ func (g *game) view(e *entry) entryView {
 		Action: markup.Shell(strings.TrimRight(e.Action, "\n")), Empty: e.Text == "",
 	}
 	if e.Kind == typed {
-		v.Command = e.Action
+		v.Command = url.PathEscape(e.Action)
 	}
 	if e.Running {
 		v.Elapsed = time.Since(e.Began).Seconds()
@@ -171,6 +172,14 @@ func (g *game) since(rev int64, most int) (out []entryView, earlier int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	from := max(0, len(g.entries)-most)
+	if rev == 0 { // a page, which needs not have everything
+		size := 0
+		for i := len(g.entries) - 1; i >= from; i-- {
+			if size += len(g.entries[i].Text) + len(g.entries[i].Action); size > shownBytes {
+				from = min(i+1, len(g.entries)-1)
+			}
+		}
+	}
 	for _, e := range g.entries[from:] {
 		if e.rev > rev {
 			out = append(out, g.view(e))

@@ -69,7 +69,15 @@
   // The history is what the transcript holds, and grows with it.
   /** @type {string[]} */
   const history = [];
-  for (const entry of transcript.querySelectorAll("[data-command]")) history.push(entry.getAttribute("data-command") || "");
+  /** What an entry was typed as, "" where the editor did it. @param {Element} entry */
+  const commandOf = (entry) => {
+    try {
+      return decodeURIComponent(entry.getAttribute("data-command") || "");
+    } catch {
+      return ""; // bytes that are no text
+    }
+  };
+  for (const entry of transcript.querySelectorAll("[data-command]")) history.push(commandOf(entry));
   let place = history.length;
   let draft = "";
   /** @param {string} command */
@@ -222,7 +230,8 @@
     } else {
       document.getElementById("nothing")?.remove();
       transcript.append(fresh);
-      if (entry.command && entry.command !== history[history.length - 1]) remember(entry.command);
+      const command = commandOf(fresh);
+      if (command && command !== history[history.length - 1]) remember(command);
     }
     if (atEnd) bottom();
   });
