@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"mlgym/search"
 	"mlgym/web/page"
@@ -17,6 +18,10 @@ const (
 	maxGrowth = 20
 	// growthBytes is about how long they may be.
 	growthBytes = 200 << 10
+	// slowTimeline is from how many steps on the timeline of a run is drawn anew only
+	// after redrawAfter: one more step could hardly be seen in it.
+	slowTimeline = 5000
+	redrawAfter  = 10 * time.Second
 )
 
 // growth is an event of a run that goes on.
@@ -28,7 +33,8 @@ type growth struct {
 	// Steps is the HTML of those from From on; "" where there are too many.
 	From  int    `json:"from"`
 	Steps string `json:"steps"`
-	// Head, Timeline, Chart and Closing take the place of those of the page.
+	// Head, Timeline, Chart and Closing take the place of those of the page; a timeline
+	// that is "" leaves the one that is there.
 	Head     string  `json:"head"`
 	Timeline string  `json:"timeline"`
 	Chart    string  `json:"chart"`
@@ -51,9 +57,10 @@ func (p *Pages) events(w http.ResponseWriter, r *http.Request, run *record.Run) 
 	if err != nil || has < 0 {
 		has = run.Len()
 	}
-	sent := growth{}
+	sent, drawn := growth{}, time.Time{}
 	_ = stream.Follow(ctx, changed, func() error {
-		g, settled, err := p.growth(ctx, run, has)
+		draw := run.Len() <= slowTimeline || time.Since(drawn) > redrawAfter
+		g, settled, err := p.growth(ctx, run, has, draw)
 		if err != nil {
 			return err
 		}
@@ -61,6 +68,9 @@ func (p *Pages) events(w http.ResponseWriter, r *http.Request, run *record.Run) 
 			return nil
 		}
 		sent, has = *g, settled
+		if draw {
+			drawn = time.Now()
+		}
 		if err := stream.Send(strconv.Itoa(settled), "grow", g); err != nil {
 			return err
 		}
@@ -78,8 +88,9 @@ func (g *growth) same(h *growth) bool {
 	return g.Total == h.Total && g.Pending == h.Pending && g.Live == h.Live && g.Steps == h.Steps && g.Head == h.Head && g.Closing == h.Closing
 }
 
-// growth collects what a page does not have that has the given number of steps.
-func (p *Pages) growth(ctx context.Context, run *record.Run, has int) (*growth, int, error) {
+// growth collects what a page does not have that has the given number of steps, with the
+// timeline if it is to be drawn, or the run has ended.
+func (p *Pages) growth(ctx context.Context, run *record.Run, has int, draw bool) (*growth, int, error) {
 	head := p.newHead(run)
 	g := &growth{Total: run.Len(), Live: head.State == search.Running, Scores: []score{}}
 	if last := run.Briefs(g.Total, 1); len(last) == 1 && g.Total > 0 {
@@ -117,14 +128,18 @@ func (p *Pages) growth(ctx context.Context, run *record.Run, has int) (*growth, 
 	for _, e := range run.Closing() {
 		closing = append(closing, newNote(e))
 	}
-	steps, marks := lapses(run)
+	var line timeline
+	if draw = draw || !g.Live; draw {
+		steps, marks := lapses(run)
+		line = newTimeline(steps, marks, p.linked(head.Key, false))
+	}
 	for _, part := range []struct {
 		to   *string
 		name string
 		data any
 	}{
 		{&g.Head, "head", head},
-		{&g.Timeline, "timeline", newTimeline(steps, marks, p.linked(head.Key, false))},
+		{&g.Timeline, "timeline", line},
 		{&g.Chart, "chart", head.chart(p.linked(head.Key, false))},
 		{&g.Closing, "closing", closing},
 	} {

@@ -735,6 +735,41 @@ func TestLive(t *testing.T) {
 	has(t, v.page(at), "exit_forfeit", "The agent gave up")
 }
 
+// TestLiveRunThatIsCut has a run whose process ends without a word.
+func TestLiveRunThatIsCut(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	root := t.TempDir()
+	dir := filepath.Join(root, "a")
+	e := webtest.Begin(t, dir, runstore.Manifest{})
+	e.Add(webtest.Step{Action: "ls", Observation: "one"})
+	v := open(t, false, false, root)
+	server := httptest.NewServer(v.mux)
+	t.Cleanup(server.Close)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/runs/"+v.key(dir)+"/events", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := server.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	lines := bufio.NewScanner(answer.Body)
+	lines.Buffer(nil, 4<<20)
+	var events []string
+	for lines.Scan() {
+		if name, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
+			events = append(events, name)
+			if len(events) == 1 {
+				e.Leave()
+			}
+		}
+	}
+	if got := strings.Join(events, " "); got != "grow grow end" {
+		t.Errorf("the events are %s, want grow, and grow and end when the run is cut", got)
+	}
+}
+
 func TestPublishedRuns(t *testing.T) {
 	root := "../../../shared/evaluation/runs/trajectories"
 	found, err := filepath.Glob(filepath.Join(root, "*", "*"))

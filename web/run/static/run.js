@@ -686,7 +686,7 @@
       keepPlace(() => {
         for (const name of /** @type {const} */ (["head", "timeline", "chart", "closing"])) {
           const part = byId(name);
-          if (part) mlgym.fill(part, g[name]);
+          if (part && (g[name] || name !== "timeline")) mlgym.fill(part, g[name]);
         }
         if (!data.paged) {
           if (g.steps) grow(g.steps);
