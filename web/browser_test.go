@@ -36,6 +36,17 @@ func TestBrowser(t *testing.T) {
 	}
 }
 
+// TestScreenshots takes pictures of the pages instead of trying them, into the folder
+// MLGYM_SCREENSHOTS_OF_ALL. scripts/screenshots.sh calls it; nothing else does.
+func TestScreenshots(t *testing.T) {
+	if os.Getenv("MLGYM_SCREENSHOTS_OF_ALL") == "" {
+		t.Skip("MLGYM_SCREENSHOTS_OF_ALL is not set: scripts/screenshots.sh takes pictures of the pages")
+	}
+	b := newBrowser(t)
+	b.serve(t)
+	b.run(t, "browsertest/screenshots.mjs")
+}
+
 // browser is what specs run in.
 type browser struct {
 	program string
@@ -96,7 +107,7 @@ func keysOf(t *testing.T, s *webtest.Set) map[string]record.Key {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer x.Close() //nolint:errcheck // it is thrown away
+	defer x.Close()
 	library := record.NewLibrary(record.LibraryOptions{Roots: []string{s.Root}, Index: x})
 	defer library.Close()
 	out := map[string]record.Key{}

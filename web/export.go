@@ -54,7 +54,7 @@ func (v *Viewer) Export(ctx context.Context, dir string, progress func(done, kno
 	if err != nil {
 		return out, err
 	}
-	defer os.RemoveAll(temporary)                      //nolint:errcheck // the error that led here says more
+	defer os.RemoveAll(temporary)                      // the error that led here says more
 	if err := os.Chmod(temporary, 0o755); err != nil { //nolint:gosec // it is to be shared
 		return out, err
 	}
@@ -62,7 +62,7 @@ func (v *Viewer) Export(ctx context.Context, dir string, progress func(done, kno
 	if err != nil {
 		return out, err
 	}
-	defer root.Close() //nolint:errcheck // a folder
+	defer root.Close()
 	if err := v.crawl(ctx, root, &out, progress); err != nil {
 		return out, err
 	}
@@ -93,8 +93,6 @@ func replaceable(dir string) error {
 
 // crawl saves what can be reached from the first page.
 func (v *Viewer) crawl(ctx context.Context, root *os.Root, out *Exported, progress func(done, known int)) error {
-	handler := v.mux
-	v.mux.HandleFunc("GET /static/{name...}", v.site.ServeAsset)
 	queue := []string{""}
 	from := map[string]string{"": ""}
 	var broken []string
@@ -108,7 +106,7 @@ func (v *Viewer) crawl(ctx context.Context, root *os.Root, out *Exported, progre
 		here := queue[done]
 		answer := httptest.NewRecorder()
 		request := httptest.NewRequestWithContext(ctx, http.MethodGet, (&url.URL{Path: "/" + here}).String(), nil)
-		handler.ServeHTTP(answer, request)
+		v.mux.ServeHTTP(answer, request)
 		if answer.Code != http.StatusOK {
 			broken = append(broken, fmt.Sprintf("%s (linked from %s): %s", here, or(from[here], "the first page"), http.StatusText(answer.Code)))
 			continue
@@ -162,10 +160,11 @@ func links(body []byte, here string) []string {
 	var out []string
 	tokens := html.NewTokenizer(bytes.NewReader(body))
 	for {
-		switch tokens.Next() {
-		case html.ErrorToken:
+		kind := tokens.Next()
+		if kind == html.ErrorToken {
 			return slices.Compact(out)
-		case html.StartTagToken, html.SelfClosingTagToken:
+		}
+		if kind == html.StartTagToken || kind == html.SelfClosingTagToken {
 			for _, attribute := range tokens.Token().Attr {
 				if attribute.Key != "href" && attribute.Key != "src" {
 					continue

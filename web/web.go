@@ -80,6 +80,9 @@ func New(o Options) *Viewer {
 	v := &Viewer{opts: o, site: site, mux: http.NewServeMux()}
 	v.room = site.NewRoom("web", files)
 	v.mux.HandleFunc("GET /{$}", v.home)
+	if o.Static {
+		v.mux.HandleFunc("GET /static/{name...}", site.ServeAsset) // else by Handler
+	}
 	v.mux.HandleFunc("GET /", v.lost)
 	v.experiments = experiments.New(site, o.Library, o.Roots, o.Control)
 	v.experiments.Register(v.mux)

@@ -159,7 +159,7 @@ func (o *viewOptions) write(ctx context.Context, a *app, site web.Options, index
 	}
 	site.Static, site.Logs = true, o.withLogs
 	progress := newCounter(a.err, "pages and files written")
-	done, err := web.New(site).Export(ctx, o.export, progress.show)
+	done, err := web.New(site).Export(ctx, o.export, progress.show) //nolint:contextcheck // what it begins has times of its own
 	progress.end()
 	switch {
 	case errors.Is(err, web.ErrNotExport):
@@ -190,7 +190,7 @@ func (o *viewOptions) serveSite(ctx context.Context, a *app, f *pflag.FlagSet, s
 	if err != nil {
 		return usagef("--addr: %w (port 0 takes a free one)", err)
 	}
-	defer listener.Close() //nolint:errcheck // the server closes it first
+	defer listener.Close() // the server closes it first
 	site.Token = token
 	if o.control {
 		if site.Control, err = newControl(); err != nil {
@@ -208,7 +208,8 @@ func (o *viewOptions) serveSite(ctx context.Context, a *app, f *pflag.FlagSet, s
 	stopping, stop := context.WithCancel(ctx)
 	defer stop()
 	srv := &http.Server{
-		Handler: web.New(site).Handler(), ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler:           web.New(site).Handler(), //nolint:contextcheck // its looks have times of their own
+		ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return stopping },
 	}
 	served := make(chan error, 1)
@@ -284,7 +285,7 @@ func (a *app) servedPages(ctx context.Context, o *serveOptions, h *house, token 
 	}
 	library := record.NewLibrary(record.LibraryOptions{Roots: []string{root}, Index: index, Metric: metricOf()})
 	library.Start(ctx)
-	pages := web.New(web.Options{
+	pages := web.New(web.Options{ //nolint:contextcheck // likewise
 		Library: library, Roots: []string{root}, Prefix: server.PagesPrefix, Name: o.runs, Token: token, Logs: true,
 		Play: h.play(), Version: version(), Log: a.log,
 	})

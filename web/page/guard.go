@@ -118,7 +118,7 @@ func (s *Site) logIn(w http.ResponseWriter, r *http.Request, g Guard, given stri
 		http.Error(w, "This is not the token.", http.StatusForbidden)
 		return
 	}
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where the browser came by TLS
 		Name: cookieName, Value: g.cookie(), Path: s.opts.Prefix, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
 	})
@@ -128,7 +128,7 @@ func (s *Site) logIn(w http.ResponseWriter, r *http.Request, g Guard, given stri
 	if len(q) > 0 {
 		to += "?" + q.Encode()
 	}
-	http.Redirect(w, r, to, http.StatusSeeOther)
+	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // to begins with our own path
 }
 
 // Action guards a request that changes something: it has to be a POST of one of our

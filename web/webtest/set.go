@@ -88,8 +88,8 @@ func Make(tb testing.TB, root string) *Set {
 	s.Running, s.Grow = e.Dir, e
 	e.Add(Step{Action: "ls", Thought: "The first step.", Observation: "baseline.py\n", Seconds: 1})
 
-	torn := func(name string, n uint64, spoil func(path string)) string {
-		e := begin(name, runstore.Manifest{Model: "model-a", Created: at(60 + int(n)), Seed: n})
+	torn := func(name string, n int, spoil func(path string)) string {
+		e := begin(name, runstore.Manifest{Model: "model-a", Created: at(60 + n), Seed: uint64(n)}) //nolint:gosec // it is small
 		e.Add(Step{Action: "ls", Observation: "baseline.py\n"}, Step{Action: "cat baseline.py", Observation: "import random\n"}, Step{Action: "echo three", Observation: "three\n"})
 		e.Leave()
 		spoil(filepath.Join(e.Dir, "trajectory.jsonl"))
