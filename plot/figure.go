@@ -44,7 +44,7 @@ func (f *Figure) Write(w io.Writer, format Format) error {
 	}
 	switch format {
 	case SVG:
-		c = vgsvg.New(f.Width, f.Height)
+		c = cleanSVG{vgsvg.New(f.Width, f.Height)}
 	case PNG:
 		c = quickPNG{vgimg.NewWith(vgimg.UseWH(f.Width, f.Height), vgimg.UseDPI(pngDPI))}
 	case PDF:

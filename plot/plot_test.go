@@ -31,6 +31,9 @@ func charts() map[string]*plot.Figure {
 				{Title: "B", Series: []plot.Series{{Name: "two", Style: 9, X: xs, Y: []float64{nan, nan, nan, nan}, Faint: true}}},
 			},
 		}.Figure(),
+		"odd names": plot.Bars{Title: "\x1b[31m\x07\xff\ufffe\t<b>&", Rows: []string{"a\x00b\n"}, Parts: []plot.Part{
+			{Name: "\x01", Values: []float64{3}}, {Name: "]]>", Values: []float64{1}},
+		}}.Figure(),
 		"lines of nothing":   plot.Lines{Title: "x"}.Figure(),
 		"lines without span": plot.Lines{Panels: []plot.Panel{{Series: []plot.Series{{X: []float64{0}, Y: []float64{0}}}}}}.Figure(),
 		"bars": plot.Bars{Title: "B", Rows: []string{"a", "b"}, Parts: []plot.Part{
