@@ -1,5 +1,5 @@
 # Names for the scripts; everything that they do stands in them.
-.PHONY: build test assets
+.PHONY: build test assets screenshots
 
 build: ## bin/mlgym, with the browser libraries where node and npm are there
 	scripts/build.sh
@@ -9,3 +9,6 @@ assets: ## the browser libraries alone
 
 test: ## every check, as continuous integration runs them
 	scripts/test.sh
+
+screenshots: ## pictures of the viewer's pages into screenshots/
+	scripts/screenshots.sh

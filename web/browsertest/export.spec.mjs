@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { folder, mlgym } from "./world.mjs";
 
 /** The links of a page that lead to other pages of the export. */
-const links = (page) => page.locator("a[href]").evaluateAll((all) => all.map((a) => a.href.split("#")[0]).filter((h) => h.startsWith("file:")));
+const links = (page) => page.locator("a[href]").evaluateAll((all) => all.map((a) => new URL(a.getAttribute("href"), document.baseURI).href.split("#")[0]).filter((h) => h.startsWith("file:")));
 
 export const tests = {
   "an export is read from a folder": async ({ page, browser, env }) => {

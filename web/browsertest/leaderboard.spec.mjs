@@ -1,83 +1,101 @@
-// The leaderboard: its charts, what can be taken from it, and that its numbers are those of report.json.
+// The leaderboard: charts that answer the pointer and the keyboard, filters, files.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 
-/** Whether something was drawn on the first canvas of an element. */
-const drawn = (canvas) => {
-  const { width, height } = canvas;
-  if (!width || !height) return false;
-  const dots = new Set(new Uint32Array(canvas.getContext("2d").getImageData(0, 0, width, height).data.buffer));
-  return dots.size > 3;
+const open = async (page, url, path = "leaderboard/") => {
+  await page.goto(url + path);
+  await page.locator(".board").waitFor();
 };
 
-const opened = async (page, url, path = "leaderboard/") => {
-  await page.goto(url + path);
-  await page.locator("#table-best_scores").waitFor({ timeout: 120_000 }); // until they are computed
+/** A figure whose chart is drawn. */
+const figure = async (page, name) => {
+  const f = page.locator(`#figure-${name}`);
+  await f.scrollIntoViewIfNeeded();
+  await f.locator(".canvas canvas").first().waitFor();
+  return f;
 };
 
 export const tests = {
-  "charts are drawn, also after the colours change": async ({ page, url }) => {
-    await opened(page, url);
-    const charts = page.locator(".chart.live[data-chart]");
-    const n = await charts.count();
-    assert.ok(n >= 4, `${n} charts`);
-    for (let i = 0; i < n; i++) {
-      await charts.nth(i).scrollIntoViewIfNeeded();
-      const canvas = charts.nth(i).locator(".drawing canvas:not([aria-hidden])").first();
-      await canvas.waitFor();
-      assert.ok(await canvas.evaluate(drawn), `chart ${await charts.nth(i).getAttribute("id")} is blank`);
-    }
+  "the legend shows and hides by keyboard, and the pointer reads values off": async ({ page, url }) => {
+    await open(page, url);
+    const f = await figure(page, "performance_profile");
+    const names = f.locator(".legend button[aria-pressed]");
+    assert.ok((await names.count()) >= 3, "models and baseline stand in the legend");
+    await names.first().focus();
+    await page.keyboard.press("Space");
+    assert.equal(await names.first().getAttribute("aria-pressed"), "false");
+    await page.keyboard.press("Space");
+    assert.equal(await names.first().getAttribute("aria-pressed"), "true");
+
+    const height = await page.evaluate(() => document.documentElement.scrollHeight);
+    const box = await f.locator(".canvas").first().boundingBox();
+    await page.mouse.move(box.x + box.width * 0.7, box.y + box.height / 2);
+    await f.locator(".legend .value", { hasText: "%" }).first().waitFor();
+    assert.match(await f.locator(".readout").textContent(), /Best Attempt, τ/);
+    assert.equal(await page.evaluate(() => document.documentElement.scrollHeight), height, "nothing moves");
+
+    await f.locator(".canvas").nth(1).focus();
+    await page.keyboard.press("ArrowLeft");
+    assert.match(await f.locator(".readout").textContent(), /Best Submission, τ/);
+  },
+
+  "bars are read row by row": async ({ page, url }) => {
+    await open(page, url);
+    const f = await figure(page, "actions_per_model");
+    await f.locator(".canvas").focus();
+    await page.keyboard.press("ArrowDown");
+    const first = await f.locator(".readout").textContent();
+    await page.keyboard.press("ArrowDown");
+    assert.notEqual(await f.locator(".readout").textContent(), first);
+    assert.match(first, /: \w+ \d/);
+  },
+
+  "charts follow the colours of the page": async ({ page, url }) => {
+    await open(page, url);
+    const f = await figure(page, "performance_profile");
+    const picture = () => f.locator("canvas").first().evaluate((c) => c.toDataURL());
+    await f.locator(".canvas").first().focus();
+    const light = await picture();
     await page.locator("#theme").click();
-    const canvas = charts.first().locator(".drawing canvas:not([aria-hidden])").first();
-    assert.ok(await canvas.evaluate(drawn));
+    await f.locator(".canvas canvas").first().waitFor();
+    assert.notEqual(await picture(), light);
     await page.evaluate(() => localStorage.clear());
   },
 
-  "a curve is hidden and read by keyboard": async ({ page, url }) => {
-    await opened(page, url);
-    const chart = page.locator("#figure-performance_profile");
-    await chart.scrollIntoViewIfNeeded();
-    const canvas = chart.locator(".drawing canvas:not([aria-hidden])").first();
-    await canvas.waitFor();
-    const button = chart.locator(".legend button").first();
-    const before = await canvas.evaluate((c) => c.toDataURL());
-    await button.focus();
-    const was = await button.getAttribute("aria-pressed");
-    await page.keyboard.press("Space");
-    assert.notEqual(await button.getAttribute("aria-pressed"), was);
-    await page.mouse.move(0, 0);
-    await page.waitForFunction(([c, b]) => c.toDataURL() !== b, [await canvas.elementHandle(), before]);
-    await page.keyboard.press("Space");
-    assert.equal(await button.getAttribute("aria-pressed"), was);
+  "a filter narrows what is compared, and its files": async ({ page, url }) => {
+    await open(page, url);
+    await page.locator(".filterbox summary").click();
+    await page.getByLabel("model-a", { exact: true }).check();
+    await page.getByRole("button", { name: "Show" }).click();
+    await page.locator(".board").waitFor();
+    assert.match(page.url(), /model=model-a/);
+    const [kept] = await Promise.all([page.waitForEvent("download"), page.getByLabel("CSV of: Area under the performance profile (AUP)").click()]);
+    assert.equal(kept.suggestedFilename(), "headline.csv");
+    const rows = readFileSync(await kept.path(), "utf8").trim().split("\n");
+    assert.deepEqual(rows.slice(1).map((r) => r.split(",")[0]), ["model-a", "Baseline"]);
   },
 
-  "each figure and table can be taken along": async ({ page, url }) => {
-    await opened(page, url);
-    const types = { svg: /^image\/svg\+xml/, png: /^image\/png/, pdf: /^application\/pdf/, csv: /^text\/csv/, md: /^text\/(markdown|plain)/, tex: /^(application\/x-tex|text\/x-tex|text\/plain)/ };
-    for (const within of ["#figure-performance_profile", "#table-best_scores"]) {
-      const links = await page.locator(`${within} .downloads a`).evaluateAll((all) => all.map((a) => a.href));
-      assert.ok(links.length >= 3, within);
-      for (const link of links) {
-        const answer = await page.request.get(link);
-        assert.equal(answer.status(), 200, link);
-        const kind = new URL(link).pathname.split(".").pop();
-        assert.match(answer.headers()["content-type"], types[kind], link);
-        assert.ok((await answer.body()).length > 20, link);
-      }
-    }
+  "the two definitions are a click apart": async ({ page, url }) => {
+    await open(page, url);
+    await page.getByRole("link", { name: "Corrected", exact: true }).click();
+    await page.locator(".board").waitFor();
+    assert.match(page.url(), /leaderboard\/corrected\/$/);
+    assert.equal(await page.locator(".switch a[aria-current]").first().textContent(), "Corrected");
   },
 
-  "the numbers are those of report.json": async ({ page, url }) => {
-    for (const [path, definition] of [["leaderboard/", "mlgym"], ["leaderboard/corrected/", "corrected"]]) {
-      await opened(page, url, path);
-      const report = await (await page.request.get(`${url}leaderboard/report.json`)).json();
-      const best = report.definitions[definition].scores.battleOfSexes.best_attempt;
-      const cells = await page.locator("#table-best_scores table").evaluate((table) => {
-        const row = [...table.tBodies[0].rows].find((r) => r.cells[0].textContent.includes("Battle"));
-        return Object.fromEntries([...table.tHead.rows[0].cells].map((h, i) => [h.textContent, row.cells[i].textContent]));
-      });
-      for (const model of ["model-a", "model-b"]) {
-        assert.ok(Math.abs(Number(cells[model]) - best[model]) < 5e-4 * Math.abs(best[model]), `${path} ${model}: ${cells[model]} is shown for ${best[model]}`);
-      }
-    }
+  "without scripts there are pictures, and their numbers": async ({ browser, url }) => {
+    const context = await browser.newContext({ javaScriptEnabled: false });
+    const page = await context.newPage();
+    await open(page, url);
+    const f = page.locator("#figure-performance_profile");
+    await f.scrollIntoViewIfNeeded();
+    const drawn = await f.locator("img").evaluate(async (img) => {
+      await img.decode();
+      return img.naturalWidth;
+    });
+    assert.ok(drawn > 300, `a picture of ${drawn} pixels`);
+    await f.locator("summary").click();
+    assert.ok((await f.locator("td").count()) > 10);
+    await context.close();
   },
 };

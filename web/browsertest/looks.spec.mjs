@@ -4,7 +4,23 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const pages = (runs) => ["", "runs/", `runs/${runs.good}/`, `compare/${runs.good},${runs.better}/`, "search/?q=strategy", "experiments/", "leaderboard/", "tasks/", "tasks/battleOfSexes/", "play/"];
+// The kinds of pages; experiments.spec.mjs, which comes before, leaves an experiment behind.
+const pages = async (page, url, runs) => {
+  await page.goto(`${url}experiments/`);
+  const experiments = await page.locator("table.experiments th a").evaluateAll((all) => all.map((a) => new URL(a.href).pathname.slice(1)));
+  return [
+    "", "runs/", "runs/?sort=score&model=model-b", `runs/${runs.good}/`, `runs/${runs.running}/`, `runs/${runs.broken}/`, `runs/${runs.hostile}/`, `runs/${runs.good}/files/7/`, `runs/${runs.good}/prompt/2/`,
+    `compare/${runs.good},${runs.better}/`, `compare/${runs.good},${runs.better}/files/`, "search/", "search/?q=strategy", "search/?q=xyzzyxyzzy", "experiments/", ...experiments.slice(0, 1),
+    "leaderboard/", "leaderboard/corrected/", "tasks/", "tasks/battleOfSexes/", "play/",
+  ];
+};
+
+/** Opens a page, until it stands. */
+const open = async (page, url, path) => {
+  await page.goto(url + path);
+  if (path.startsWith("leaderboard/")) await page.locator("#table-headline").waitFor({ timeout: 120_000 }); // it is computed first
+  await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+};
 
 /** What axe finds wrong on a page, in a line each. */
 const wrong = async (page) => {
@@ -26,10 +42,10 @@ export const tests = {};
 for (const scheme of ["light", "dark"]) {
   tests[`${scheme} pages can be read by everybody`] = async ({ page, url, runs }) => {
     await page.emulateMedia({ colorScheme: scheme });
+    page.setDefaultTimeout(60_000);
     const found = [];
-    for (const path of pages(runs)) {
-      await page.goto(url + path);
-      await page.waitForTimeout(300);
+    for (const path of await pages(page, url, runs)) {
+      await open(page, url, path);
       const background = await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
       assert.equal(background, scheme === "dark" ? "rgb(20, 23, 28)" : "rgb(255, 255, 255)", path);
       for (const line of await wrong(page)) found.push(`${path}: ${line}`);
@@ -52,9 +68,8 @@ tests["the switch of colours is remembered"] = async ({ page, url }) => {
 tests["a phone needs no scrolling sideways"] = async ({ page, url, runs }) => {
   await page.setViewportSize({ width: 360, height: 740 });
   const wide = [];
-  for (const path of [...pages(runs), `runs/${runs.hostile}/`, `runs/${runs.long}/`]) {
-    await page.goto(url + path);
-    await page.waitForTimeout(200);
+  for (const path of [...(await pages(page, url, runs)), `runs/${runs.long}/`, `runs/${runs.binary}/`]) {
+    await open(page, url, path);
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
     if (width > 360) wide.push(`${path}: ${width} pixels`);
   }
