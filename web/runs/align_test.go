@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,8 +184,11 @@ func TestTicks(t *testing.T) {
 // TestPulse looks once a second for all who listen, and not while nobody does.
 func TestPulse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		looked, now := 0, news{}
-		p := &pulse{every: time.Second, look: func() news { looked++; return now }}
+		var looked, generation atomic.Int64
+		p := &pulse{every: time.Second, look: func() news {
+			looked.Add(1)
+			return news{Generation: generation.Load()}
+		}}
 		one, leaveOne := p.listen()
 		two, leaveTwo := p.listen()
 		wait := func(d time.Duration) {
@@ -192,17 +196,17 @@ func TestPulse(t *testing.T) {
 			synctest.Wait()
 		}
 		wait(3500 * time.Millisecond)
-		if looked != 4 {
-			t.Errorf("looked %d times in 3.5 s for two listeners, want 4", looked)
+		if n := looked.Load(); n != 4 {
+			t.Errorf("looked %d times in 3.5 s for two listeners, want 4", n)
 		}
 		select {
 		case <-one:
 			t.Error("told of nothing")
 		default:
 		}
-		now.Generation = 1
+		generation.Store(1)
 		wait(time.Second)
-		now.Generation = 2
+		generation.Store(2)
 		wait(time.Second)
 		<-one
 		<-two
@@ -213,19 +217,19 @@ func TestPulse(t *testing.T) {
 		}
 		leaveOne()
 		leaveOne()
-		now.Generation = 3
+		generation.Store(3)
 		wait(time.Second)
 		<-two
 		leaveTwo()
-		before := looked
+		before := looked.Load()
 		wait(time.Minute)
-		if looked != before {
-			t.Errorf("looked %d times for nobody", looked-before)
+		if n := looked.Load() - before; n != 0 {
+			t.Errorf("looked %d times for nobody", n)
 		}
 		_, leave := p.listen()
 		wait(1500 * time.Millisecond)
-		if looked != before+2 {
-			t.Errorf("looked %d times for a new listener, want 2", looked-before)
+		if n := looked.Load() - before; n != 2 {
+			t.Errorf("looked %d times for a new listener, want 2", n)
 		}
 		leave()
 	})
