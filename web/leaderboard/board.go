@@ -43,6 +43,8 @@ type board struct {
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when the worker has ended
 	queue  chan *work
+	// resamples of the statistics, the default where it is 0.
+	resamples int
 	// computing is held while a job computes.
 	computing sync.Mutex
 
@@ -274,8 +276,8 @@ func (b *board) run(ctx context.Context, e *entry, j *job, s settings) {
 		if ctx.Err() != nil {
 			return errClosed
 		}
-		begin = time.Now()
 		generation = b.settled(ctx, j)
+		begin = time.Now()
 		r, err = b.compute(ctx, j, s, generation)
 		return err
 	}()
@@ -356,7 +358,7 @@ func (b *board) compute(ctx context.Context, j *job, s settings, generation int6
 	if tasks != nil || models != nil || keep != nil {
 		part = whole.Select(models, tasks, keep)
 	}
-	r.report = report.Compute(part, report.Settings{Seed: 1})
+	r.report = report.Compute(part, report.Settings{Resamples: b.resamples, Seed: 1})
 	r.report.Inputs = whole.chosen.Roots
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -50,6 +50,7 @@ func show(t *testing.T, o page.Options, roots ...string) *viewer {
 	site := page.New(o)
 	mux := http.NewServeMux()
 	p := New(site, lib)
+	p.board.resamples = 50
 	p.Register(mux)
 	t.Cleanup(func() {
 		p.Close()
@@ -122,6 +123,7 @@ var same = cmp.Comparer(func(a, b report.Number) bool { return a == b || a.IsNon
 func TestPageAndFilesAgree(t *testing.T) {
 	root := published(t)
 	s := show(t, page.Options{}, root)
+	s.pages.board.resamples = 0
 	study, err := report.Collect(t.Context(), s.lib.Roots(), report.Options{Audit: true})
 	if err != nil {
 		t.Fatal(err)
@@ -404,8 +406,28 @@ func TestVariants(t *testing.T) {
 
 // TestHostile: names that agents and their owners give are text, also in data blocks.
 func TestHostile(t *testing.T) {
-	set := webtest.Make(t, t.TempDir())
-	s := show(t, page.Options{}, set.Root)
+	root := t.TempDir()
+	few(t, root)
+	for i, m := range []runstore.Manifest{{Model: `<b onmouseover="window.pwned=1">model</b>`}, {AgentName: webtest.Hostile}} {
+		m.Seed, m.Baseline = uint64(i+1), map[string]float64{"Score": 1}
+		e := webtest.Begin(t, filepath.Join(root, fmt.Sprint("hostile", i)), m)
+		e.Add(webtest.Step{Action: "cat > target.py <<'E'\n" + webtest.Hostile + "\nE", Thought: webtest.Hostile, Observation: webtest.Hostile, Score: 1.2})
+		e.Finish(1.2)
+	}
+	torn := webtest.Begin(t, filepath.Join(root, "torn"), runstore.Manifest{Model: "model-a", Seed: 9})
+	torn.Add(webtest.Step{Action: "ls", Observation: "baseline.py\n"})
+	torn.Leave()
+	f, err := os.OpenFile(filepath.Join(torn.Dir, runstore.TrajectoryName), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(`{"seq":8,"type":"turn","at":"2026-03-01T09:`); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := show(t, page.Options{}, root)
 	text := s.get("leaderboard/")
 	for _, bad := range []string{"<b onmouseover", "<img src=x", "<script>", `href="javascript:`} {
 		if strings.Contains(text, bad) {

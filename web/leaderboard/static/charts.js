@@ -62,6 +62,9 @@
     return String(Number(v.toFixed(a >= 100 ? 1 : a >= 10 ? 2 : 3)));
   };
 
+  /** A name that leaves room for what it names. @param {string} s */
+  const brief = (s) => (s.length > 28 ? `${s.slice(0, 27)}…` : s);
+
   /** The place of the last value that is at most x. @param {any[]} xs @param {number} x */
   const place = (xs, x) => {
     let low = 0;
@@ -357,7 +360,8 @@
       const b = make("button");
       b.setAttribute("type", "button");
       const value = make("span", "value");
-      b.append(sample(look), make("span", "", name), value);
+      b.append(sample(look), make("span", "name", name), value);
+      b.title = name;
       b.setAttribute("aria-pressed", String(!hidden.has(name)));
       b.addEventListener("click", () => {
         if (!hidden.delete(name)) hidden.add(name);
@@ -619,7 +623,7 @@
             stacked: !spec.grouped,
             title: { text: flat ? "" : spec.xLabel },
             grid: { display: false },
-            ticks: flat ? { color: color("--text"), autoSkip: false } : {},
+            ticks: flat ? { color: color("--text"), autoSkip: false, callback: (/** @type {number} */ v) => brief(rows[v] || "") } : {},
           },
         },
         {
@@ -630,7 +634,8 @@
             mlgymEnds: { of: spec.labels },
             tooltip: {
               filter: (/** @type {any} */ item) => item.raw !== 0,
-              callbacks: { label: (/** @type {any} */ item) => `${item.dataset.label}: ${text(item.raw)}` },
+              callbacks: {
+                title: (/** @type {any[]} */ items) => (items.length ? brief(items[0].label) : ""), label: (/** @type {any} */ item) => `${brief(item.dataset.label)}: ${text(item.raw)}` },
             },
           },
         },
@@ -707,14 +712,14 @@
             afterBuildTicks: (/** @type {any} */ axis) => {
               axis.ticks = spots.map((_, value) => ({ value }));
             },
-            ticks: { autoSkip: false, color: color("--text"), callback: (/** @type {number} */ v) => (spots[v] ? spots[v].name : "") },
+            ticks: { autoSkip: false, color: color("--text"), callback: (/** @type {number} */ v) => (spots[v] ? brief(spots[v].name) : "") },
           },
         },
         {
           interaction: { mode: "nearest", axis: "y", intersect: false },
           plugins: {
             mlgymWhiskers: { spots, reference: spec.reference },
-            tooltip: { displayColors: false, callbacks: { label: (/** @type {any} */ item) => [spots[item.dataIndex].name, words(spots[item.dataIndex])] } },
+            tooltip: { displayColors: false, callbacks: { label: (/** @type {any} */ item) => [brief(spots[item.dataIndex].name), words(spots[item.dataIndex])] } },
           },
         },
       ),
@@ -781,11 +786,11 @@
         {
           interaction: { mode: "nearest", intersect: false },
           plugins: {
-            mlgymNames: { of: spots.map((s) => s.name) },
+            mlgymNames: { of: spots.map((s) => brief(s.name)) },
             tooltip: {
               displayColors: false,
               filter: (/** @type {any} */ item) => item.datasetIndex === 0,
-              callbacks: { label: (/** @type {any} */ item) => [spots[item.dataIndex].name, words(spots[item.dataIndex])] },
+              callbacks: { label: (/** @type {any} */ item) => [brief(spots[item.dataIndex].name), words(spots[item.dataIndex])] },
             },
           },
         },
