@@ -226,7 +226,8 @@ func (g *game) finish(e *entry, reply session.Reply, err error) {
 // evaluated takes a grading in.
 func (g *game) evaluated(ev *gym.Evaluation) {
 	if ev.Kind == gym.Submit {
-		g.final = ev
+		g.final = ev // on other data, or other draws
+		return
 	}
 	m := g.task.Primary()
 	score, ok := ev.Scores[m.Name]

@@ -354,7 +354,7 @@ func TestEpisode(t *testing.T) {
 		t.Errorf("ls printed %q", got)
 	}
 	p.do("do", "validate")
-	if body := p.until("validate: <strong>1."); !strings.Contains(body, "Best Score so far") {
+	if body := p.until("validate: <strong>1."); !strings.Contains(body, "Best validation, Score") {
 		t.Error("the page has no score")
 	}
 

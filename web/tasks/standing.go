@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"mlgym/runstore"
 	"mlgym/search"
@@ -67,23 +68,31 @@ const mostRows = 50
 // overview is what the runs made of all tasks, at one generation of the list.
 type overview struct {
 	generation int64
+	at         time.Time
+	took       time.Duration
 	byTask     map[string]*standing
 }
 
+// idleShare bounds the time for overviews of a list that changes all the time: after
+// each, so many times as long passes before the next.
+const idleShare = 4
+
 // overview returns what the runs made of the tasks. It is computed again when the
-// list of runs has changed.
+// list of runs has changed, but not too often.
 func (p *Pages) overview(ctx context.Context) (*overview, error) {
 	generation := p.lib.Progress().Generation
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.latest != nil && p.latest.generation == generation {
-		return p.latest, nil
+	if l := p.latest; l != nil && (l.generation == generation || time.Since(l.at) < idleShare*l.took) {
+		return l, nil
 	}
+	began := time.Now()
 	entries, _, err := p.lib.Runs(ctx, search.RunQuery{})
 	if err != nil {
 		return nil, err
 	}
 	p.latest = &overview{generation: generation, byTask: p.standings(entries)}
+	p.latest.at, p.latest.took = time.Now(), time.Since(began)
 	return p.latest, nil
 }
 

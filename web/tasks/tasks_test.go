@@ -250,7 +250,7 @@ func TestResults(t *testing.T) {
 	for _, want := range []string{
 		"full, hardened 6 runs; final Score, higher is better # Model Agent Best Median Runs Scored 1 better llm 1.4400 1.4400 1 1 2 good llm 1.4000 1.3000 4 1 going on 3",
 		"1 run has a score that honest work does not reach; it is not counted above 1.9000 cheat",
-		"full, published 1 runs", "other-mode llm 1.1000", "small, hardened 1 runs", "little llm 1.4300",
+		"full, published 1 run;", "other-mode llm 1.1000", "small, hardened 1 run;", "little llm 1.4300",
 	} {
 		if !strings.Contains(seen, want) {
 			t.Errorf("the page lacks %q:\n%s", want, seen)
