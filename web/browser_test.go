@@ -47,6 +47,16 @@ func TestScreenshots(t *testing.T) {
 	b.run(t, "browsertest/screenshots.mjs")
 }
 
+// TestMeasureInBrowser measures what a reader waits for; scripts/view_bench.sh calls it.
+func TestMeasureInBrowser(t *testing.T) {
+	if os.Getenv("MLGYM_VIEW_BENCH") == "" {
+		t.Skip("MLGYM_VIEW_BENCH is not set: scripts/view_bench.sh measures the pages")
+	}
+	b := newBrowser(t)
+	b.serve(t)
+	b.run(t, "browsertest/bench.mjs")
+}
+
 // browser is what specs run in.
 type browser struct {
 	program string
