@@ -50,7 +50,7 @@ type Library struct {
 	names    []string // of agents of these runs
 	listed   bool     // paths are those of the index
 	counted  int      // runs of the folders when paths were made
-	alive    int      // runs that somebody writes
+	standing standing // of the list, at the last look
 	// lastListed is when paths were made.
 	lastListed time.Time
 	opened     map[Key]*list.Element
@@ -271,23 +271,47 @@ func (l *Library) update(ctx context.Context, first bool) {
 			l.mu.Unlock()
 		}
 	}
-	// Of a run whose writer died, nothing but the state changes.
-	alive, aliveErr := l.options.Index.Runs(ctx, search.RunQuery{
-		Filter: search.Filter{Roots: l.options.Roots, States: []search.State{search.Running}}, Limit: 1,
-	})
-	listErr = errors.Join(listErr, aliveErr)
+	now, standErr := l.stands(ctx)
+	listErr = errors.Join(listErr, standErr)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	died := alive.Total != l.alive
-	l.alive = alive.Total
+	other := now != l.standing
+	l.standing = now
 	failed := p.Err != ""
 	p.Indexing, p.Waiting, p.Done, p.Err, p.Problems = false, false, true, "", sum.Problems
 	if err = errors.Join(err, listErr); err != nil {
 		p.Err = err.Error()
 	}
-	if first || sum.Read > 0 || sum.Removed > 0 || sum.Rebuilt != "" || died || failed != (err != nil) {
+	if first || sum.Read > 0 || sum.Removed > 0 || sum.Rebuilt != "" || other || failed != (err != nil) {
 		l.changed()
 	}
+}
+
+// standing is what tells that a list is not what it was, also where the index was
+// brought up to date by another process, or where a run's writer died, by which
+// nothing but its state changes.
+type standing struct {
+	runs, alive int
+	youngest    time.Time
+}
+
+// stands asks the index how the list stands.
+func (l *Library) stands(ctx context.Context) (standing, error) {
+	every, err := l.filter(search.Filter{})
+	if err != nil {
+		return standing{}, err
+	}
+	all, err := l.options.Index.Runs(ctx, search.RunQuery{Filter: every, Sort: search.ByModified, Limit: 1})
+	if err != nil {
+		return standing{}, err
+	}
+	every.States = []search.State{search.Running}
+	alive, err := l.options.Index.Runs(ctx, search.RunQuery{Filter: every, Limit: 1})
+	s := standing{runs: all.Total, alive: alive.Total}
+	if len(all.Runs) > 0 {
+		s.youngest = all.Runs[0].Modified
+	}
+	return s, err
 }
 
 // changed tells all who watch the list. The caller holds mu.

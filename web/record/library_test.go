@@ -240,6 +240,35 @@ func TestLibraryChanges(t *testing.T) {
 	until(t, l, func() bool { return l.Progress().Err == "" })
 }
 
+// TestSharedIndex has another process read what changed, so that this one finds
+// nothing left to read.
+func TestSharedIndex(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	w := make1(t, filepath.Join(root, "a"))
+	open := func() *search.Index {
+		x, err := search.Open(t.Context(), dir, search.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { x.Close() })
+		return x
+	}
+	l := library(t, record.LibraryOptions{Roots: []string{root}, Index: open()})
+	start(t, l)
+	other := open()
+	for _, change := range []func(){
+		func() { w.add("three") },
+		func() { make1(t, filepath.Join(root, "b")).close() },
+	} {
+		before := l.Progress().Generation
+		change()
+		if sum, err := other.Update(t.Context(), []string{root}, nil); err != nil || sum.Read == 0 {
+			t.Fatalf("read %d runs, %v", sum.Read, err)
+		}
+		until(t, l, func() bool { return l.Progress().Generation > before })
+	}
+}
+
 func TestLibraryOfNothing(t *testing.T) {
 	l := library(t, record.LibraryOptions{Roots: []string{filepath.Join(t.TempDir(), "nothing")}})
 	ctx, cancel := context.WithCancel(t.Context())
