@@ -130,7 +130,7 @@ func TestExport(t *testing.T) {
 			t.Fatal(err)
 		}
 		found := false
-		_ = filepath.WalkDir(with, func(name string, d fs.DirEntry, _ error) error {
+		_ = filepath.WalkDir(with, func(name string, _ fs.DirEntry, _ error) error {
 			if text, err := os.ReadFile(name); err == nil && strings.Contains(string(text), "4711") {
 				found = true
 			}
