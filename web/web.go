@@ -90,11 +90,11 @@ func New(o Options) *Viewer {
 	v.leaderboard.Register(v.mux)
 	runs.New(site, o.Library).Register(v.mux)
 	run.New(site, o.Library, run.Options{Logs: o.Logs}).Register(v.mux)
-	tasks.New(site, o.Library).Register(v.mux)
 	var playing play.Options
 	if o.Play != nil {
 		playing = *o.Play
 	}
+	tasks.New(site, o.Library, playing.Tasks...).Register(v.mux)
 	play.New(site, o.Library, playing).Register(v.mux)
 	return v
 }

@@ -350,6 +350,9 @@ func (p *player) note() string {
 func TestEpisode(t *testing.T) {
 	h := open(t)
 	p := h.begin("task", "battleOfSexes", "variant", "small", "mode", "hardened", "seed", "7", "max_steps", "60")
+	if _, body := get(t, p.address); !strings.Contains(body, `href="/tasks/battleOfSexes/"`) {
+		t.Error("the page has no link to its task")
+	}
 	if got := p.run("ls; echo $MLGYM_SEED"); got != "play.py\nstrategy.py\ntarget.py\n7\n" {
 		t.Errorf("ls printed %q", got)
 	}
@@ -837,6 +840,9 @@ func TestLooking(t *testing.T) {
 		status, body := get(t, server.URL+"/play/")
 		if status != http.StatusOK || !strings.Contains(body, "mlgym view --play") || strings.Contains(body, "<form") {
 			t.Errorf("%s: %d\n%s", name, status, body)
+		}
+		if strings.Contains(body, "<script>") {
+			t.Errorf("%s: the page has a script of its own", name)
 		}
 		if status, _ := post(t, server.URL+"/play/", "x", true, "task", "battleOfSexes"); status != http.StatusForbidden {
 			t.Errorf("%s: a start is answered by %d", name, status)
