@@ -9,7 +9,7 @@ export const tests = {
     await page.goto(`${url}runs/?model=model-b`);
     const some = await page.locator("tbody tr").count();
     assert.ok(some >= 2 && some < all, `${some} of ${all}`);
-    await page.goto(`${url}runs/?sort=score`);
+    await page.goto(`${url}runs/?sort=score&model=model-a&model=model-b`);
     assert.match(await page.locator("tbody tr").first().innerText(), /1\.44/);
     await page.keyboard.press("j");
     await page.keyboard.press("Enter");
