@@ -123,12 +123,11 @@ var same = cmp.Comparer(func(a, b report.Number) bool { return a == b || a.IsNon
 func TestPageAndFilesAgree(t *testing.T) {
 	root := published(t)
 	s := show(t, page.Options{}, root)
-	s.pages.board.resamples = 0
 	study, err := report.Collect(t.Context(), s.lib.Roots(), report.Options{Audit: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := report.Compute(study, report.Settings{Seed: 1})
+	want := report.Compute(study, report.Settings{Resamples: 50, Seed: 1}) // as show has it
 	want.Inputs = s.lib.Roots()
 	dir := t.TempDir()
 	if err := want.WriteDir(t.Context(), dir, []report.Format{report.CSV, report.LaTeX, report.SVG, report.JSON}); err != nil {
@@ -505,6 +504,8 @@ func TestFaults(t *testing.T) {
 	s := show(t, page.Options{}, root)
 	if text := s.get("leaderboard/"); !strings.Contains(text, "There is nothing to compare") {
 		t.Error("an empty folder is not said to be one")
+	} else if !strings.Contains(text, "without its charting library") {
+		t.Error("it is not said why charts are pictures")
 	}
 	if err := os.Remove(root); err != nil {
 		t.Fatal(err)
