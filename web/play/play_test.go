@@ -65,6 +65,7 @@ func library(t *testing.T, roots ...string) *record.Library {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(func() {
 		cancel()
+		lib.Close()
 		_ = x.Close()
 	})
 	lib.Start(ctx)

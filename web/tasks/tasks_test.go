@@ -47,6 +47,7 @@ func serve(tb testing.TB, o page.Options, others []*task.Task, roots ...string) 
 	ctx, cancel := context.WithCancel(context.Background())
 	tb.Cleanup(func() {
 		cancel()
+		lib.Close()
 		_ = x.Close()
 	})
 	lib.Start(ctx)
