@@ -42,7 +42,9 @@ func viewer(t *testing.T, root string, o web.Options) *web.Viewer {
 	if err := o.Library.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return web.New(o)
+	v := web.New(o)
+	t.Cleanup(v.Close)
+	return v
 }
 
 func manifest(i int) runstore.Manifest {

@@ -49,6 +49,7 @@ type Viewer struct {
 	mux         *http.ServeMux
 	experiments *experiments.Pages
 	leaderboard *leaderboard.Pages
+	play        *play.Pages
 }
 
 //go:embed templates
@@ -95,13 +96,21 @@ func New(o Options) *Viewer {
 		playing = *o.Play
 	}
 	tasks.New(site, o.Library, playing.Tasks...).Register(v.mux)
-	play.New(site, o.Library, playing).Register(v.mux)
+	v.play = play.New(site, o.Library, playing)
+	v.play.Register(v.mux)
 	return v
 }
 
 // Handler serves the pages below the prefix.
 func (v *Viewer) Handler() http.Handler {
 	return v.site.Handler(v.mux, page.Guard{Token: v.opts.Token})
+}
+
+// Close ends what the pages do in the background, and waits for it. It is to be called
+// after the last request, and is idempotent.
+func (v *Viewer) Close() {
+	v.play.Close()
+	v.leaderboard.Close()
 }
 
 func (v *Viewer) lost(w http.ResponseWriter, r *http.Request) {

@@ -159,7 +159,9 @@ func (o *viewOptions) write(ctx context.Context, a *app, site web.Options, index
 	}
 	site.Static, site.Logs = true, o.withLogs
 	progress := newCounter(a.err, "pages and files written")
-	done, err := web.New(site).Export(ctx, o.export, progress.show) //nolint:contextcheck // what it begins has times of its own
+	viewer := web.New(site) //nolint:contextcheck // what it begins has times of its own
+	defer viewer.Close()
+	done, err := viewer.Export(ctx, o.export, progress.show)
 	progress.end()
 	switch {
 	case errors.Is(err, web.ErrNotExport):
@@ -207,8 +209,10 @@ func (o *viewOptions) serveSite(ctx context.Context, a *app, f *pflag.FlagSet, s
 	}
 	stopping, stop := context.WithCancel(ctx)
 	defer stop()
+	viewer := web.New(site) //nolint:contextcheck // what it begins has times of its own
+	defer viewer.Close()
 	srv := &http.Server{
-		Handler:           web.New(site).Handler(), //nolint:contextcheck // its looks have times of their own
+		Handler:           viewer.Handler(),
 		ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return stopping },
 	}
@@ -289,7 +293,11 @@ func (a *app) servedPages(ctx context.Context, o *serveOptions, h *house, token 
 		Library: library, Roots: []string{root}, Prefix: server.PagesPrefix, Name: o.runs, Token: token, Logs: true,
 		Play: h.play(), Version: version(), Log: a.log,
 	})
-	return pages.Handler(), func() error { library.Close(); return index.Close() }, nil
+	return pages.Handler(), func() error {
+		pages.Close()
+		library.Close()
+		return index.Close()
+	}, nil
 }
 
 // play is what the pages need of a house.
