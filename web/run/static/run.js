@@ -16,7 +16,7 @@
   /** @type {{total: number, from: number, to: number, pending: boolean, live: boolean, static: boolean, paged: boolean, perPage: number, scores: {step: number, kind: string}[]}} */
   const data = mlgym.data("run-data");
   const base = (root.dataset.base || "").replace(/index\.html$/, "");
-  const CHUNK = 20; // steps that are brought at once
+  const CHUNK = 10; // steps that are brought at once
   const MOUNTED = 400; // steps that are kept in the page
   const NEAR = 1500; // pixels around the window within which steps are brought
 
