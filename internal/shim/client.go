@@ -145,7 +145,7 @@ func (c *Client) lost(err error) error {
 // Environment is that of everything inside, with what a Spec adds. PYTHONUNBUFFERED lets a program
 // that is cut off leave behind what it printed.
 func Environment(path, extra []string) []string {
-	folders := slices.Concat([]string{sandbox.ShimDir}, path, []string{"/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"})
+	folders := slices.Concat([]string{sandbox.ShimDir}, path, []string{"/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin", sandbox.ShimDir + "/" + fallbacks})
 	return append([]string{
 		"PATH=" + strings.Join(folders, ":"),
 		"HOME=" + sandbox.HomeDir, "USER=" + sandbox.UserName, "LOGNAME=" + sandbox.UserName,

@@ -35,6 +35,10 @@ var commands = []string{
 	"search_dir", "search_file", "find_file", "job", "validate", "submit",
 }
 
+// fallbacks is a folder in that of the shim, the last one on PATH. It has what people
+// and models type by habit and some systems lack: python, where there is python3 alone.
+const fallbacks = "fallbacks"
+
 // Dir returns a folder of the host that every user can read, with mlgym-shim,
 // ruff where there is one, and a link for every command that the shim serves
 // inside. Drivers mount it read-only at sandbox.ShimDir.
@@ -116,7 +120,7 @@ func fingerprint(sources map[string]string) (string, error) {
 		}
 		fmt.Fprintf(&key, "%s%x-%x-", name[:1], info.Size(), info.ModTime().UnixNano())
 	}
-	return key.String() + strconv.Itoa(len(commands)), nil
+	return key.String() + strconv.Itoa(len(commands)) + "-" + fallbacks, nil
 }
 
 // install fills a folder beside the target and renames it into place, so that
@@ -141,6 +145,15 @@ func install(dir, target string, sources map[string]string) (err error) {
 		if err := os.Symlink(Name, filepath.Join(tmp, name)); err != nil {
 			return err
 		}
+	}
+	if err := os.Mkdir(filepath.Join(tmp, fallbacks), 0o755); err != nil { //nolint:gosec // sandboxes of other users read it
+		return err
+	}
+	if err := os.Chmod(filepath.Join(tmp, fallbacks), 0o755); err != nil { //nolint:gosec // whatever the umask
+		return err
+	}
+	if err := os.Symlink("/usr/bin/python3", filepath.Join(tmp, fallbacks, "python")); err != nil {
+		return err
 	}
 	if err := os.Chmod(tmp, 0o755); err != nil { //nolint:gosec // sandboxes of other users read it
 		return err

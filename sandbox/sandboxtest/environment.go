@@ -15,6 +15,11 @@ import (
 func (s *suite) environment(t *testing.T) {
 	const place = "/opt/mlgym/env"
 	first := s.create(t, sandbox.Spec{})
+	t.Run("python is what python3 is where the system lacks it", func(t *testing.T) {
+		if res := s.run(t, first, "! test -x /usr/bin/python3 || python -c 'print(6 * 7)'"); res.ExitCode != 0 || !strings.Contains(res.Output, "42") {
+			t.Errorf("got %q (exit code %d)", res.Output, res.ExitCode)
+		}
+	})
 	version := strings.TrimSpace(s.python(t, first, "import sys; print('python%d.%d' % sys.version_info[:2])"))
 	if res := s.run(t, first, "test -x /usr/bin/"+version); res.ExitCode != 0 {
 		t.Skipf("SKIPPED: no /usr/bin/%s in the root file system", version)
