@@ -42,7 +42,7 @@ func TestRealExperiment(t *testing.T) {
 		t.Errorf("it is described as %q", got)
 	}
 	for id, want := range map[string]string{
-		"f-0": "⌀ 1.0500 n = 2", "fr-0": "⌀ 1.0500 n = 4", "fc-1": "⌀ 1.0500 n = 4", "endings": "How episodes ended Exit statusEpisodesWith a score submitted88",
+		"f-0": "⌀ 1.0500 n = 2", "fr-0": "⌀ 1.0500 n = 4", "fc-1": "4/4 done", "endings": "How episodes ended Exit statusEpisodesWith a score submitted88",
 	} {
 		if got := textOf(byID(t, root2, id)); got != want {
 			t.Errorf("%s says %q, want %q", id, got, want)

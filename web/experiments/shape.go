@@ -17,8 +17,6 @@ type shape struct {
 	agents []string
 	fields [][]int // the episodes of a field, by row*len(agents)+column
 	at     []int   // the field of an episode
-	// metric is the one that all rows share, "" where they differ.
-	metric string
 }
 
 type rowKey struct{ task, variant, metric string }
@@ -55,13 +53,6 @@ func newShape(episodes []experiment.EpisodeStatus) *shape {
 			return 0
 		})
 	}
-	for i, r := range s.rows {
-		if i == 0 {
-			s.metric = r.metric
-		} else if r.metric != s.metric {
-			s.metric = ""
-		}
-	}
 	return s
 }
 
@@ -71,7 +62,8 @@ type mean struct {
 	Total, Done, Failed int
 	Scored              int
 	sum                 float64
-	// Scale says that the scores are of one metric, so that a mean says something.
+	// Scale says that the scores are of one task, so that a mean says something: two
+	// tasks whose metrics have one name have scales of their own.
 	Scale bool
 }
 
@@ -118,7 +110,7 @@ func (s *shape) rowMean(episodes []experiment.EpisodeStatus, row int) *mean {
 }
 
 func (s *shape) columnMean(episodes []experiment.EpisodeStatus, column int) *mean {
-	m := &mean{ID: fmt.Sprintf("fc-%d", column), Scale: s.metric != "" || len(s.rows) == 1}
+	m := &mean{ID: fmt.Sprintf("fc-%d", column), Scale: len(s.rows) == 1}
 	for r := range s.rows {
 		for _, i := range s.fields[r*len(s.agents)+column] {
 			m.add(&episodes[i])
