@@ -12,6 +12,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -189,7 +190,8 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 		if s.opts.Pages != nil && (strings.HasPrefix(r.URL.Path, PagesPrefix) || r.URL.Path == "/") {
 			// A browser sends cookies and forms, which the protocols know nothing of.
 			if r.URL.Path == "/" {
-				http.Redirect(w, r, PagesPrefix, http.StatusSeeOther)
+				to := url.URL{Path: PagesPrefix, RawQuery: r.URL.RawQuery} // a token may be in it
+				http.Redirect(w, r, to.String(), http.StatusSeeOther)
 				return
 			}
 			s.opts.Pages.ServeHTTP(w, r)

@@ -286,3 +286,43 @@ func TestPipelined(t *testing.T) {
 		}
 	}
 }
+
+// TestPages: what is below the prefix belongs to the pages, whose guard knows cookies;
+// nothing else gets past the token by them.
+func TestPages(t *testing.T) {
+	asked := make(chan string, 10)
+	house := servertest.Start(t, session.Options{}, server.Options{Token: token, Pages: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.URL.Path })})
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for _, c := range []struct {
+		path, page, to string
+		want           int
+	}{
+		{"/", "", "/view/", 303},
+		{"/?token=a%26b", "", "/view/?token=a%26b", 303},
+		{"/view/runs/", "/view/runs/", "", 200},
+		// The pages are asked, whose guard is theirs, and know no such page.
+		{"/view/../metadata", "/view/../metadata", "", 200},
+		{"/view/%2e%2e/metadata", "/view/../metadata", "", 200},
+		{"/viewer", "", "", 401},
+		{"/metadata", "", "", 401},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, house.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.URL.Opaque = "//" + r.URL.Host + c.path // as it is, not made tidy
+		answer, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		page := ""
+		select {
+		case page = <-asked:
+		default:
+		}
+		if answer.StatusCode != c.want || page != c.page || answer.Header.Get("Location") != c.to {
+			t.Errorf("%s: got %d, page %q, sent to %q; want %d, %q, %q", c.path, answer.StatusCode, page, answer.Header.Get("Location"), c.want, c.page, c.to)
+		}
+	}
+}
