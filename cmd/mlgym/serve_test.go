@@ -303,3 +303,58 @@ func TestMCP(t *testing.T) {
 		t.Errorf("left over: %+v", list)
 	}
 }
+
+// TestServedPages: a server that records its episodes shows them, to those with the
+// token; a client's episode appears while it goes on.
+func TestServedPages(t *testing.T) {
+	t.Setenv("MLGYM_STATE", t.TempDir())
+	const token = "0123456789abcdef"
+	t.Setenv("MLGYM_TOKEN", token)
+	runs := t.TempDir()
+	s := serve(t, "--warm", "battleOfSexes=0", "--runs", runs)
+	defer func() {
+		_ = s.cmd.Process.Signal(syscall.SIGINT)
+		_ = s.cmd.Wait()
+	}()
+	ask := func(method, path, body, session string) (status int, reply, id string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("X-Session-ID", session)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(text), res.Header.Get("X-Session-ID")
+	}
+	_, _, id := ask(http.MethodPost, "/reset", `{"seed":1}`, "")
+	if status, body, _ := ask(http.MethodPost, "/step", `{"action":{"command":"echo a step of a client"}}`, id); status != http.StatusOK {
+		t.Fatalf("a step: %d %s", status, body)
+	}
+	key := ""
+	for key == "" && t.Context().Err() == nil { // until the list has it; go test's own limit ends a wait in vain
+		_, list, _ := ask(http.MethodGet, "/view/runs/", "", "")
+		if _, rest, ok := strings.Cut(list, `data-run="`); ok {
+			key, _, _ = strings.Cut(rest, `"`)
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if status, text, _ := ask(http.MethodGet, "/view/runs/"+key+"/", "", ""); status != http.StatusOK || !strings.Contains(text, "a step of a client") || !strings.Contains(text, "/view/static/page/style.css") {
+		t.Errorf("the run's page: %d %s", status, text)
+	}
+	if res, err := http.Get(s.url + "/view/runs/"); err != nil || res.StatusCode != http.StatusForbidden { //nolint:noctx // it answers
+		t.Errorf("without the token: %v, %v", res.StatusCode, err)
+	} else {
+		res.Body.Close()
+	}
+}
