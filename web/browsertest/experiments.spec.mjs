@@ -13,23 +13,23 @@ export const tests = {
     try {
       // The list shows it by itself.
       const link = page.locator("table.experiments a", { hasText: "followed" });
-      await link.waitFor({ timeout: 60_000 });
+      await link.waitFor({ timeout: 180_000 });
       await link.click();
       await page.locator("#matrix").waitFor();
       await page.evaluate(() => (window.stayed = true));
       assert.equal(await page.locator("#matrix tbody td a.ep").count(), 8, "a cell for each episode");
       // Cells change while one looks.
-      await page.locator("#matrix a.ep.running, #matrix a.ep.done").first().waitFor({ timeout: 60_000 });
+      await page.locator("#matrix a.ep.running, #matrix a.ep.done").first().waitFor({ timeout: 180_000 });
       assert.equal(await page.evaluate(() => window.stayed), true, "the page was not loaded anew");
       await page.locator("#pause").click();
-      await page.locator("#resume").waitFor({ timeout: 90_000 });
+      await page.locator("#resume").waitFor({ timeout: 180_000 });
       await run.ended;
       const done = await page.locator("#matrix tbody a.ep.done").count();
       assert.ok(done < 8, "it was stopped before its end");
       assert.match(await counts(page), new RegExp(`${done} of 8 done`));
       await page.locator("#resume").click();
       await page.waitForFunction(() => document.querySelectorAll("#matrix tbody td a.ep.done").length === 8, undefined, { timeout: 180_000 });
-      await page.locator("#state", { hasText: "8 of 8 done" }).waitFor({ timeout: 60_000 });
+      await page.locator("#state", { hasText: "8 of 8 done" }).waitFor({ timeout: 180_000 });
       // By keyboard to an episode, and on to its run.
       await page.keyboard.press("j");
       assert.notEqual(await page.locator("#about").innerText(), "");

@@ -11,7 +11,7 @@ const begin = (dir, seed) => start("run", "--task", "battleOfSexes", "--variant"
 const open = async (page, url, name) => {
   await page.goto(`${url}runs/?q=${encodeURIComponent(name)}`);
   const link = page.locator("tr[data-run] a.open").first();
-  await link.waitFor({ timeout: 60_000 });
+  await link.waitFor({ timeout: 180_000 });
   const address = await link.evaluate((a) => a.href);
   await page.goto(address);
   return address;
@@ -20,7 +20,7 @@ const open = async (page, url, name) => {
 /** Does an action, and waits until the page shows its step. */
 const act = async (run, page, n, action, shows) => {
   run.child.stdin.write(`${action}\n`);
-  await page.locator(`#step-${n}:not(.pending)`, { hasText: shows }).waitFor({ state: "attached", timeout: 60_000 });
+  await page.locator(`#step-${n}:not(.pending)`, { hasText: shows }).waitFor({ state: "attached", timeout: 180_000 });
 };
 
 export const tests = {
@@ -31,7 +31,7 @@ export const tests = {
     const run = begin(join(env.MLGYM_VIEW_ROOT, "live", "live-run"), 21);
     try {
       // The list shows it without being asked anew.
-      await list.locator("tr[data-run]").waitFor({ timeout: 60_000 });
+      await list.locator("tr[data-run]").waitFor({ timeout: 180_000 });
       await open(page, url, "live-run");
       await page.locator("#live").waitFor();
       await page.evaluate(() => (window.stayed = true));
@@ -48,17 +48,17 @@ export const tests = {
       await page.keyboard.press("k"); // and who moves by hand does not
       await page.waitForFunction(() => document.getElementById("follow").getAttribute("aria-pressed") === "false");
       await list.bringToFront();
-      await list.locator('tr[data-run] td.steps[data-value="3"]').waitFor({ timeout: 60_000 });
+      await list.locator('tr[data-run] td.steps[data-value="3"]').waitFor({ timeout: 180_000 });
       await page.bringToFront();
       run.child.stdin.write("submit\n");
       await run.ended;
       assert.equal(run.code, 0, run.said);
-      await page.waitForFunction(() => /ended/.test(document.getElementById("live").textContent), undefined, { timeout: 60_000 });
+      await page.waitForFunction(() => /ended/.test(document.getElementById("live").textContent), undefined, { timeout: 180_000 });
       assert.match(await page.locator("#head").innerText(), /submitted[\s\S]*|finished/);
       assert.match(await page.locator("#head").innerText(), /finished/);
       assert.equal(await page.evaluate(() => window.stayed), true, "the page was not loaded anew");
       await list.bringToFront();
-      await list.locator("tr[data-run] td.state", { hasText: "finished" }).waitFor({ timeout: 60_000 });
+      await list.locator("tr[data-run] td.state", { hasText: "finished" }).waitFor({ timeout: 180_000 });
     } finally {
       await run.stop();
       await list.close();
@@ -81,7 +81,7 @@ export const tests = {
         run.child.stdin.write("echo meanwhile\n");
         await until("the run goes on without a viewer", () => /meanwhile/.test(run.said));
         serving = await viewer(root, dir, "--addr", new URL(serving.url).host);
-        await page.locator("#step-2", { hasText: "meanwhile" }).waitFor({ state: "attached", timeout: 60_000 });
+        await page.locator("#step-2", { hasText: "meanwhile" }).waitFor({ state: "attached", timeout: 180_000 });
         await act(run, page, 3, "echo after", "after");
         assert.equal(await page.locator("#steps article.step:not(#step-0)").count(), 3, "each step once");
         assert.equal(await page.evaluate(() => window.stayed), true, "the page was not loaded anew");

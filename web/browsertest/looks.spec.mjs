@@ -42,7 +42,7 @@ export const tests = {};
 for (const scheme of ["light", "dark"]) {
   tests[`${scheme} pages can be read by everybody`] = async ({ page, url, runs }) => {
     await page.emulateMedia({ colorScheme: scheme });
-    page.setDefaultTimeout(60_000);
+    page.setDefaultTimeout(120_000);
     const found = [];
     for (const path of await pages(page, url, runs)) {
       await open(page, url, path);

@@ -1,7 +1,7 @@
 // A person works on a task in the browser, to its end.
 import assert from "node:assert/strict";
 
-const ended = (page) => page.waitForFunction(() => document.getElementById("interrupt").hidden && !document.getElementById("send").disabled, undefined, { timeout: 90_000 });
+const ended = (page) => page.waitForFunction(() => document.getElementById("interrupt").hidden && !document.getElementById("send").disabled, undefined, { timeout: 180_000 });
 
 export const tests = {
   "an episode is played to its end": async ({ page, url }) => {
@@ -12,13 +12,13 @@ export const tests = {
     await page.getByLabel("Seed").fill("5");
     await page.getByLabel("Limit of steps").fill("12");
     await page.getByRole("button", { name: "Start" }).click();
-    await page.locator("#game").waitFor({ timeout: 90_000 });
+    await page.locator("#game").waitFor({ timeout: 180_000 });
     assert.match(await page.locator(".statement").innerText(), /strateg/i);
 
     // A command, by keyboard.
     await page.locator("#command").fill("echo $((6 * 7))");
     await page.keyboard.press("Enter");
-    await page.locator("#transcript .entry", { hasText: "42" }).first().waitFor({ timeout: 90_000 });
+    await page.locator("#transcript .entry", { hasText: "42" }).first().waitFor({ timeout: 180_000 });
     await ended(page);
     await page.locator("#command").press("ArrowUp");
     assert.equal(await page.locator("#command").inputValue(), "echo $((6 * 7))", "the earlier command is there again");
@@ -26,7 +26,7 @@ export const tests = {
 
     // A file, in the editor.
     await page.locator("#files button", { hasText: "strategy.py" }).click();
-    await page.waitForFunction(() => document.getElementById("editor-name").value === "strategy.py", undefined, { timeout: 90_000 });
+    await page.waitForFunction(() => document.getElementById("editor-name").value === "strategy.py", undefined, { timeout: 180_000 });
     await ended(page);
     const editor = page.locator("#editor .cm-content, #editor-text:visible").first();
     await editor.click();
@@ -36,22 +36,22 @@ export const tests = {
     await editor.fill("def row_strategy(history):\n    return 0\n");
     assert.match(await page.locator("#editor-note").innerText(), /not saved/i);
     await page.locator("#editor-save").click();
-    await page.waitForFunction(() => !/not saved|saving|changed/i.test(document.getElementById("editor-note").textContent), undefined, { timeout: 90_000 });
+    await page.waitForFunction(() => !/not saved|saving|changed/i.test(document.getElementById("editor-note").textContent), undefined, { timeout: 180_000 });
     await ended(page);
     await page.locator("#command").fill("cat strategy.py");
     await page.keyboard.press("Enter");
-    await page.locator("#transcript .entry", { hasText: /^(?=[\s\S]*cat strategy\.py)(?=[\s\S]*return 0)/ }).first().waitFor({ timeout: 90_000 });
+    await page.locator("#transcript .entry", { hasText: /^(?=[\s\S]*cat strategy\.py)(?=[\s\S]*return 0)/ }).first().waitFor({ timeout: 180_000 });
     await ended(page);
 
     // What runs too long is interrupted.
     await page.locator("#command").fill("sleep 300");
     await page.keyboard.press("Enter");
     await page.locator("#interrupt").click();
-    await page.locator("#transcript .entry", { hasText: /interrupted/ }).first().waitFor({ timeout: 90_000 });
+    await page.locator("#transcript .entry", { hasText: /interrupted/ }).first().waitFor({ timeout: 180_000 });
     await ended(page);
 
     await page.locator("#validate").click();
-    await page.locator("#transcript .entry", { hasText: /validate/i }).last().waitFor({ timeout: 90_000 });
+    await page.locator("#transcript .entry", { hasText: /validate/i }).last().waitFor({ timeout: 180_000 });
     await ended(page);
     await page.locator("#hand-in summary").click();
     await page.locator("#submit").click();

@@ -12,7 +12,7 @@ const browser = await chromium.launch({
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
 });
 const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: "en-GB", timezoneId: "UTC" });
-context.setDefaultTimeout(30_000);
+context.setDefaultTimeout(120_000);
 let failed = false;
 try {
   for (const file of process.argv.slice(2)) {
