@@ -132,7 +132,9 @@ func (s *suite) interrupts(t *testing.T) {
 	box := s.create(t, sandbox.Spec{})
 	// interrupt runs text, which must write into the pipe "up" before it lingers, and
 	// interrupts it then.
-	interrupt := func(t *testing.T, text string) sandbox.Result {
+	// What is to answer has all the time (long) that a busy machine may take for it.
+	const long = patience / 2
+	interrupt := func(t *testing.T, text string, grace time.Duration) sandbox.Result {
 		t.Helper()
 		s.run(t, box, "rm -f up; mkfifo up")
 		ctx, cancel := context.WithCancelCause(wait(t))
@@ -147,7 +149,7 @@ func (s *suite) interrupts(t *testing.T) {
 			t.Fatalf("%T has no shell", box)
 		}
 		go func() {
-			res, err := shell.Run(ctx, sandbox.Script{Text: text, Wall: patience, Grace: time.Second})
+			res, err := shell.Run(ctx, sandbox.Script{Text: text, Wall: patience, Grace: grace})
 			done <- ended{res, err}
 		}()
 		s.start(t, box, sandbox.Cmd{Argv: []string{"cat", "up"}})
@@ -162,7 +164,7 @@ func (s *suite) interrupts(t *testing.T) {
 		return got.res
 	}
 	t.Run("what was printed is kept, and so is the shell", func(t *testing.T) {
-		res := interrupt(t, "mine=yes; cd /tmp; echo before; echo > ~/workspace/up; sleep 1000; echo after")
+		res := interrupt(t, "mine=yes; cd /tmp; echo before; echo > ~/workspace/up; sleep 1000; echo after", long)
 		if strings.TrimSpace(res.Output) != "before" || res.ExitCode == 0 || res.ShellRestarted {
 			t.Errorf("output %q, exit code %d, restarted %v", res.Output, res.ExitCode, res.ShellRestarted)
 		}
@@ -171,18 +173,22 @@ func (s *suite) interrupts(t *testing.T) {
 		}
 	})
 	t.Run("what answers an interrupt may say so", func(t *testing.T) {
+		// One long sleep would not do: a signal that comes between Python's last look
+		// for signals and its going to sleep is seen after the sleep.
 		res := interrupt(t, `python3 -c 'import time
 try:
-    open("up", "w").write("x"); time.sleep(1000)
+    open("up", "w").write("x")
+    while True:
+        time.sleep(0.01)
 except KeyboardInterrupt:
-    print("stopping")'`)
+    print("stopping")'`, long)
 		if !strings.Contains(res.Output, "stopping\n") {
 			t.Errorf("output %q, want what the program said of it", res.Output)
 		}
 	})
 	t.Run("what ignores it is ended by force", func(t *testing.T) {
 		res := interrupt(t, `python3 -c 'import signal, time
-signal.signal(signal.SIGINT, signal.SIG_IGN); print("stubborn", flush=True); open("up", "w").write("x"); time.sleep(1000)'`)
+signal.signal(signal.SIGINT, signal.SIG_IGN); print("stubborn", flush=True); open("up", "w").write("x"); time.sleep(1000)'`, time.Second)
 		if !strings.HasPrefix(res.Output, "stubborn\n") {
 			t.Errorf("output %q", res.Output)
 		}
