@@ -28,3 +28,4 @@ if [ "$code" != 0 ]; then
 	exit "$code"
 fi
 say "read the record with: $repository/bin/mlgym show $run"
+say "or look at it in a browser: $repository/bin/mlgym view $repository/runs"
