@@ -393,12 +393,12 @@ func TestVariants(t *testing.T) {
 		}
 	}
 	text := s.get("leaderboard/")
-	for _, want := range []string{"1 runs on small data are not here", `href="/leaderboard/?variant=small"`, "all but small"} {
+	for _, want := range []string{"1 run on small data left out", `href="/leaderboard/?variant=small"`, "all but small"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page does not say %q", want)
 		}
 	}
-	if strings.Contains(s.get("leaderboard/?variant=small"), "are not here") {
+	if strings.Contains(s.get("leaderboard/?variant=small"), "data left out") {
 		t.Error("the page of small runs says that they are not there")
 	}
 }

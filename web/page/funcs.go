@@ -18,6 +18,7 @@ func (s *Site) funcs() template.FuncMap {
 		"control": s.Control,
 		"static":  s.Static,
 		"num":     num,
+		"count":   count,
 		"score":   score,
 		"usd":     usd,
 		"seconds": seconds,
@@ -78,6 +79,15 @@ func num(v any) string {
 		digits = digits[:i] + "\u202f" + digits[i:]
 	}
 	return sign + digits
+}
+
+// count writes how many there are of what a word names, whose plural ends in s.
+func count(v any, word string) string {
+	n := num(v)
+	if n != "1" {
+		word += "s"
+	}
+	return n + " " + word
 }
 
 // score writes a score with four significant digits; nil, or what is not finite, as

@@ -245,7 +245,7 @@
   };
   const showPlace = () => {
     const place = byId("place");
-    if (place) place.textContent = current < 0 ? `${data.total} steps` : current === 0 ? "task" : `step ${current} of ${data.total}`;
+    if (place) place.textContent = current < 0 ? `${data.total} step${data.total === 1 ? "" : "s"}` : current === 0 ? "task" : `step ${current} of ${data.total}`;
   };
 
   /** @param {number} n the page on which an export, or a page without this step, has it */
