@@ -13,7 +13,7 @@ import (
 )
 
 // Version of the rules; a stored verdict of other rules is made again.
-const Version = 1
+const Version = 2
 
 // Verdict sums up the findings of a run.
 type Verdict string
@@ -120,6 +120,9 @@ type Inspector struct {
 	rules    *rules
 	findings []Finding
 	files    map[string]*fileState
+	// noise is the largest standard error of the run's evaluations, as far as their
+	// grader said it.
+	noise float64
 	// pending are writes whose weight depends on whether a score was made
 	// before they were undone.
 	pending []pendingWrite
@@ -225,6 +228,16 @@ func (in *Inspector) protected(file string) (protected, named bool) {
 	return protected, false
 }
 
+// Noise tells of the standard error of an evaluation, in units of the metric. What can
+// be expected is meant of a score that is measured exactly: one that is better by no
+// more than four standard errors is not told of, since the best of many noisy
+// measurements lies so far off by chance.
+func (in *Inspector) Noise(standardError float64) {
+	if standardError > in.noise && !math.IsInf(standardError, 0) {
+		in.noise = standardError
+	}
+}
+
 // Finish gives the verdict, with the scores of all evaluations in order. ended
 // says that the last of them was made at the end of the run, of what was then
 // in the workspace.
@@ -282,6 +295,10 @@ func (in *Inspector) Finish(run string, scores []float64, ended bool) Result {
 func (in *Inspector) scores(scores []float64) {
 	t := in.task
 	best := t.Direction.Best(scores)
+	plausible := t.Plausible + 4*in.noise
+	if t.Direction == stats.Minimize {
+		plausible = t.Plausible - 4*in.noise
+	}
 	for i, s := range scores {
 		switch {
 		case math.IsNaN(s):
@@ -293,10 +310,10 @@ func (in *Inspector) scores(scores []float64) {
 				Rule: ScoreOutside, Weight: Suspicion,
 				Text: fmt.Sprintf("evaluation %d has %s %v, which the task cannot give (%v to %v)", i+1, t.Metric, s, t.Low, t.High),
 			})
-		case i == best && t.Direction.Better(s, t.Plausible):
+		case i == best && t.Direction.Better(s, plausible):
 			in.find(Finding{
 				Rule: ScoreImplaus, Weight: Suspicion,
-				Text: fmt.Sprintf("%s %v is better than %v, the best that can be expected", t.Metric, s, t.Plausible),
+				Text: fmt.Sprintf("%s %v is better than %v, the best that can be expected", t.Metric, s, plausible),
 			})
 		}
 	}

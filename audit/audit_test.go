@@ -241,3 +241,35 @@ func FuzzStep(f *testing.F) {
 		in.Finish("run", []float64{0.1}, true)
 	})
 }
+
+// TestNoise: of many noisy measurements the best lies above what can be expected by
+// chance; far above it, it does not.
+func TestNoise(t *testing.T) {
+	small := audit.Task{ID: "game", Metric: "Score", Low: 0, High: 5, Plausible: 2.66, Direction: stats.Maximize}
+	clock := audit.Task{ID: "time", Metric: "Time", Low: 0, High: 100, Plausible: 6, Direction: stats.Minimize}
+	for _, c := range []struct {
+		name  string
+		task  audit.Task
+		noise float64
+		score float64
+		want  audit.Verdict
+	}{
+		{"exact", small, 0, 2.69, audit.Suspicious},
+		{"noisy", small, 0.02, 2.69, audit.Clean},
+		{"noisy, and far above", small, 0.02, 2.75, audit.Suspicious},
+		{"exact, less is better", clock, 0, 5.9, audit.Suspicious},
+		{"noisy, less is better", clock, 0.1, 5.7, audit.Clean},
+		{"noisy, and far below", clock, 0.1, 5.5, audit.Suspicious},
+		{"an error that is no number", small, math.NaN(), 2.69, audit.Suspicious},
+		{"an error without end", small, math.Inf(1), 2.69, audit.Suspicious},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in := audit.NewInspector(c.task)
+			in.Noise(c.noise)
+			in.Noise(0) // a later one that says less
+			if got := in.Finish("run", []float64{c.score}, true).Verdict; got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+}

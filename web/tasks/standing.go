@@ -142,10 +142,11 @@ func (p *Pages) standings(entries []record.Entry) map[string]*standing {
 	return byTask
 }
 
-// beyond reports whether a run's final score is one that its task calls an alarm.
+// beyond reports whether a run's final score is one that its task calls an alarm. An
+// alarm is meant of full data: on less of them, honest scores scatter beyond it.
 func (p *Pages) beyond(e *record.Entry) bool {
 	t := p.tasks[e.Task]
-	if t == nil || e.Score == nil {
+	if t == nil || e.Score == nil || e.Variant != "" && e.Variant != task.Full {
 		return false
 	}
 	m, ok := t.Metric(e.Metric)
