@@ -37,6 +37,7 @@ internal/board:           experiment
 internal/cachedir:
 internal/flock:
 internal/hostview:        sandbox internal/cachedir
+internal/loopback:
 internal/nearest:
 internal/procid:
 internal/redact:
@@ -124,10 +125,10 @@ server/openenv:           gym internal/nearest server/httpsession server/session
 server/nemogym:           gym server/httpsession server/session tool
 server/mcp:               gym server/session tool
 server/servertest:        server server/* server/session/sessiontest
-server:                   pool server/*
+server:                   internal/loopback pool server/*
 
 # What is looked at: rooms of pages know the frame and the runs, and not each other; web joins them.
-web/page:
+web/page:                 internal/loopback
 web/assets:
 web/markup:
 web/record:               agent audit gym internal/* model report runstore search trajectory trajectory/mlgym

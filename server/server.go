@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"mlgym/internal/loopback"
 	"mlgym/pool"
 	"mlgym/server/httpsession"
 	"mlgym/server/mcp"
@@ -231,7 +232,7 @@ func (t *timely) Read(b []byte) (int, error) {
 
 // refused says why a request is not served; status 0 where it is.
 func (s *Server) refused(r *http.Request) (status int, text string) {
-	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && isLoopback(local.String()) && !isLoopback(r.Host) && s.opts.Token == "" {
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && loopback.Is(local.String()) && !loopback.Is(r.Host) && s.opts.Token == "" {
 		// A page in a browser can make a name of its own lead to this machine.
 		return http.StatusForbidden, fmt.Sprintf("the host %q is not this machine: ask for 127.0.0.1 or localhost, or give the server a token", r.Host)
 	}
@@ -253,21 +254,6 @@ func (s *Server) refused(r *http.Request) (status int, text string) {
 	return 0, ""
 }
 
-// isLoopback reports whether an address, with or without a port, is this machine
-// as only it can see itself.
-func isLoopback(hostport string) bool {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = hostport
-	}
-	host = strings.Trim(host, "[]")
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
-
 func sameHost(origin, host string) bool {
 	_, rest, ok := strings.Cut(origin, "://")
 	return ok && strings.EqualFold(rest, host)
@@ -279,7 +265,7 @@ func CheckAddr(addr, token string) error {
 	if err != nil {
 		return fmt.Errorf("--addr %q: want HOST:PORT, such as 127.0.0.1:8000", addr)
 	}
-	if token == "" && !isLoopback(host) {
+	if token == "" && !loopback.Is(host) {
 		return fmt.Errorf("--addr %s can be reached from other machines: set MLGYM_TOKEN or --token-file, or take 127.0.0.1", addr)
 	}
 	return nil

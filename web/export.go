@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,7 +109,7 @@ func (v *Viewer) crawl(ctx context.Context, root *os.Root, out *Exported, progre
 		request := httptest.NewRequestWithContext(ctx, http.MethodGet, (&url.URL{Path: "/" + here}).String(), nil)
 		v.mux.ServeHTTP(answer, request)
 		if answer.Code != http.StatusOK {
-			broken = append(broken, fmt.Sprintf("%s (linked from %s): %s", here, or(from[here], "the first page"), http.StatusText(answer.Code)))
+			broken = append(broken, fmt.Sprintf("%s (linked from %s): %s", here, cmp.Or(from[here], "the first page"), http.StatusText(answer.Code)))
 			continue
 		}
 		name := here
@@ -135,13 +136,6 @@ func (v *Viewer) crawl(ctx context.Context, root *os.Root, out *Exported, progre
 		return fmt.Errorf("web: links of the pages lead nowhere: %s", strings.Join(broken[:min(len(broken), 5)], "; "))
 	}
 	return nil
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 func save(root *os.Root, name string, body []byte) error {

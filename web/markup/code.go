@@ -32,7 +32,7 @@ func Code(text, nameOrLanguage string) template.HTML {
 }
 
 func appendCode(dst []byte, text, nameOrLanguage string, deadline time.Time) []byte {
-	text = shown(text)
+	text = Visible(text)
 	lexer := lexerOf(nameOrLanguage)
 	if lexer == nil || len(text) > maxCode {
 		return appendEscaped(dst, text)

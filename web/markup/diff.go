@@ -284,7 +284,7 @@ func (d *differ) row(kind byte, before, after int, words []change, text string) 
 		if cut < len(text) {
 			cut = atomStart(text, cut)
 		}
-		d.out = appendEscaped(d.out, shown(text[:cut]))
+		d.out = appendEscaped(d.out, Visible(text[:cut]))
 		if rest := len(text) - cut; rest > 0 {
 			d.out = append(d.out, `<span class="diff-cut">… `...)
 			d.out = strconv.AppendInt(d.out, int64(rest), 10)
@@ -311,7 +311,7 @@ func (d *differ) marked(words []change, kind byte) {
 			d.out = append(d.out, '>')
 			open = changed
 		}
-		d.out = appendEscaped(d.out, shown(w.text))
+		d.out = appendEscaped(d.out, Visible(w.text))
 	}
 	if open {
 		d.out = append(d.out, "</"+element+">"...)

@@ -38,7 +38,7 @@ const (
 // as by [Code]. A text longer than 128 KiB, and one that was made to be slow (nested more than 64 deep,
 // a paragraph of 1000 marks, tables of more than 50,000 cells), is shown as it is, in pre.
 func Markdown(source string) template.HTML {
-	source = shown(source)
+	source = Visible(source)
 	if len(source) > maxMarkdown || costly(source) {
 		return unread(source)
 	}
@@ -55,7 +55,7 @@ func Markdown(source string) template.HTML {
 		return unread(source)
 	}
 	// Once more: &#x202e; has become a character since.
-	return safe([]byte(shown(out.String())))
+	return safe([]byte(Visible(out.String())))
 }
 
 // unread shows the text of Markdown that is not read.

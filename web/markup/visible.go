@@ -11,7 +11,7 @@ import (
 // Plain is the text, escaped, with what cannot be seen made visible. A carriage
 // return before a line end belongs to it, any other is shown.
 func Plain(text string) template.HTML {
-	return safe(appendEscaped(make([]byte, 0, len(text)+len(text)/8), shown(text)))
+	return safe(appendEscaped(make([]byte, 0, len(text)+len(text)/8), Visible(text)))
 }
 
 // safe marks what this package made as HTML. Nothing else does.
@@ -70,9 +70,9 @@ func entity(r rune) string {
 	}
 }
 
-// shown replaces what cannot be seen, and \r\n by \n. It returns the text
-// itself where there is nothing to replace.
-func shown(text string) string {
+// Visible is the text of [Plain] as text: what cannot be seen is replaced, and \r\n by
+// \n. It is the text itself where there is nothing to replace.
+func Visible(text string) string {
 	var dst []byte
 	start := 0 // text[:start] is in dst
 	for i := 0; i < len(text); {

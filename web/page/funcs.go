@@ -90,21 +90,27 @@ func count(v any, word string) string {
 	return n + " " + word
 }
 
+// number is what a number or a pointer to one says; false for nil and anything else.
+func number(v any) (x float64, known bool) {
+	switch v := v.(type) {
+	case float64:
+		return v, true
+	case *float64:
+		if v != nil {
+			return *v, true
+		}
+	}
+	return 0, false
+}
+
 // score writes a score with four significant digits; nil, or what is not finite, as
 // a dash or its name.
 func score(v any) string {
-	var x float64
-	switch v := v.(type) {
-	case float64:
-		x = v
-	case *float64:
-		if v == nil {
+	x, known := number(v)
+	if !known {
+		if _, isPointer := v.(*float64); v == nil || isPointer {
 			return "–"
 		}
-		x = *v
-	case nil:
-		return "–"
-	default:
 		return fmt.Sprint(v)
 	}
 	switch a := math.Abs(x); {
@@ -123,16 +129,8 @@ func score(v any) string {
 
 // usd writes a price; nil, which is one that nobody knows, as a dash.
 func usd(v any) string {
-	var x float64
-	switch v := v.(type) {
-	case float64:
-		x = v
-	case *float64:
-		if v == nil {
-			return "–"
-		}
-		x = *v
-	default:
+	x, known := number(v)
+	if !known {
 		return "–"
 	}
 	if x != 0 && math.Abs(x) < 0.01 {
@@ -143,18 +141,11 @@ func usd(v any) string {
 
 // seconds writes a duration with the units that matter.
 func seconds(v any) string {
-	var x float64
-	switch v := v.(type) {
-	case float64:
-		x = v
-	case *float64:
-		if v == nil {
-			return "–"
-		}
-		x = *v
-	case time.Duration:
-		x = v.Seconds()
-	default:
+	if d, ok := v.(time.Duration); ok {
+		v = d.Seconds()
+	}
+	x, known := number(v)
+	if !known {
 		return "–"
 	}
 	switch d := time.Duration(x * float64(time.Second)); {

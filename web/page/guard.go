@@ -5,12 +5,13 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
-	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
 
 	"github.com/klauspost/compress/gzhttp"
+
+	"mlgym/internal/loopback"
 )
 
 // policy is what a page may do: use files of the site. The browser sends reports of
@@ -42,7 +43,7 @@ func (g Guard) cookie() string {
 // header of a program.
 func (g Guard) Allowed(r *http.Request) bool {
 	if g.Token == "" {
-		return Loopback(r.Host)
+		return loopback.Is(strings.ToLower(r.Host))
 	}
 	if given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		return same(given, g.Token)
@@ -54,21 +55,6 @@ func (g Guard) Allowed(r *http.Request) bool {
 func same(a, b string) bool {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
-}
-
-// Loopback reports whether a host with or without a port names this machine as seen
-// from itself. A page of another site that had its name resolve to this
-// machine would come by that other name.
-func Loopback(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.Trim(host, "[]")
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 // guarded adds the headers of every answer, and keeps out whoever may not look. A

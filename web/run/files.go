@@ -116,7 +116,7 @@ func (p *Pages) fileOf(tree *record.FileTree, given string) (record.File, bool) 
 
 func (p *Pages) newFile(key record.Key, step int, f record.File) fileView {
 	at := strconv.Itoa(step) + "/" + p.segments(f.Name)
-	return fileView{File: f, Text: visible(f.Name), Page: root(key) + "files/" + at + "/", Raw: root(key) + "file/" + at}
+	return fileView{File: f, Text: markup.Visible(f.Name), Page: root(key) + "files/" + at + "/", Raw: root(key) + "file/" + at}
 }
 
 // files answers with the files that were handed in at a step, or last before it.
@@ -224,7 +224,7 @@ func binary(text []byte) bool {
 
 // newImage describes a picture by its beginning.
 func newImage(name, raw string, head []byte) *imageView {
-	v := &imageView{Name: visible(name), Path: raw}
+	v := &imageView{Name: markup.Visible(name), Path: raw}
 	if config, _, err := image.DecodeConfig(strings.NewReader(string(head))); err == nil {
 		v.Width, v.Height = config.Width, config.Height
 	}
@@ -367,7 +367,7 @@ func (p *Pages) log(w http.ResponseWriter, r *http.Request, run *record.Run) {
 			p.send(w, file, "log.txt")
 			return
 		}
-		v.Logs = append(v.Logs, logView{l, visible(l.Name), root(v.Head.Key) + "log/" + p.segments(l.Name)})
+		v.Logs = append(v.Logs, logView{l, markup.Visible(l.Name), root(v.Head.Key) + "log/" + p.segments(l.Name)})
 	}
 	if given != "" {
 		p.room.Error(w, r, http.StatusNotFound, "runs", "There is no such log.")

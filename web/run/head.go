@@ -100,18 +100,18 @@ var stateTitles = map[search.State]string{
 func (p *Pages) newHead(run *record.Run) headView {
 	h := run.Header()
 	e := run.Entry()
-	v := headView{Header: h, Key: e.Key, TaskID: taskID(h.Task), Name: visible(e.Name), Live: h.State == search.Running}
+	v := headView{Header: h, Key: e.Key, TaskID: taskID(h.Task), Name: markup.Visible(e.Name), Live: h.State == search.Running}
 	h = v.Header
 	for _, text := range []*string{&h.Task, &h.Model, &h.Agent, &h.AgentName, &h.Scaffold, &h.Mode, &h.Variant, &h.Metric, &h.ExitStatus, &h.Reason} {
-		*text = visible(*text)
+		*text = markup.Visible(*text)
 	}
 	h.Problems = slices.Clone(h.Problems)
 	for i := range h.Problems {
-		h.Problems[i] = visible(h.Problems[i])
+		h.Problems[i] = markup.Visible(h.Problems[i])
 	}
 	if h.Fault != nil {
 		fault := *h.Fault
-		fault.Message, fault.Source = visible(fault.Message), visible(fault.Source)
+		fault.Message, fault.Source = markup.Visible(fault.Message), markup.Visible(fault.Source)
 		h.Fault = &fault
 	}
 	v.Header = h
@@ -169,11 +169,11 @@ func lapses(run *record.Run) (steps []lapse, marks []mark) {
 		b := &briefs[i]
 		steps = append(steps, lapse{b.Number, firstOf(b.Group, "Bash"), b.Seconds + b.Think, markup.Head(b.Head, 100)})
 		for _, e := range b.Evaluations {
-			title := fmt.Sprintf("step %d · %s · ", b.Number, visible(string(e.Kind)))
+			title := fmt.Sprintf("step %d · %s · ", b.Number, markup.Visible(string(e.Kind)))
 			if e.Score != nil {
 				title += short(*e.Score)
 			} else {
-				title += firstOf(visible(string(e.Problem)), "no score")
+				title += firstOf(markup.Visible(string(e.Problem)), "no score")
 			}
 			marks = append(marks, mark{Step: b.Number, Kind: kindClass(e.Kind), Title: title})
 		}
@@ -367,7 +367,7 @@ func (p *Pages) others(r *http.Request, run *record.Run) []record.Entry {
 func setting(h *record.Header) (facts []factView, config string) {
 	add := func(name, value string) {
 		if value != "" && value != "0" {
-			facts = append(facts, factView{visible(name), visible(value)})
+			facts = append(facts, factView{markup.Visible(name), markup.Visible(value)})
 		}
 	}
 	number := func(x float64, unit string) string {
@@ -409,7 +409,7 @@ func setting(h *record.Header) (facts []factView, config string) {
 			}
 		}
 	}
-	return facts, visible(h.AgentConfig)
+	return facts, markup.Visible(h.AgentConfig)
 }
 
 func sortedNames[V any](m map[string]V) []string {

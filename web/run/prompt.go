@@ -62,8 +62,8 @@ type callView struct {
 func newMessage(number int, m *model.Message, lines, size int) messageView {
 	f := markup.Fold(m.Text, lines, size)
 	v := messageView{
-		Number: number, Role: visible(string(m.Role)), Head: markup.Head(m.Text, 90), Size: len(m.Text),
-		Text: markup.Plain(f.Head), Tail: markup.Plain(f.Tail), Hidden: f.HiddenBytes, CallID: visible(m.ToolCallID),
+		Number: number, Role: markup.Visible(string(m.Role)), Head: markup.Head(m.Text, 90), Size: len(m.Text),
+		Text: markup.Plain(f.Head), Tail: markup.Plain(f.Tail), Hidden: f.HiddenBytes, CallID: markup.Visible(m.ToolCallID),
 	}
 	if m.Reasoning != "" {
 		r := markup.Fold(m.Reasoning, lines, size)
@@ -78,7 +78,7 @@ func newMessage(number int, m *model.Message, lines, size int) messageView {
 		if len(args) > size {
 			args = args[:cut(args, size)] + "…"
 		}
-		v.Calls = append(v.Calls, callView{visible(c.Name), visible(c.ID), markup.Code(args, "json")})
+		v.Calls = append(v.Calls, callView{markup.Visible(c.Name), markup.Visible(c.ID), markup.Code(args, "json")})
 		v.Size += len(c.Args)
 		if v.Head == "" {
 			v.Head = "calls " + markup.Head(c.Name, 60)
@@ -109,7 +109,7 @@ func (p *Pages) prompt(w http.ResponseWriter, r *http.Request, run *record.Run) 
 func (p *Pages) exchange(number int, x *record.Exchange) exchangeView {
 	e := exchangeView{Number: number, Exchange: *x}
 	for _, text := range []*string{&e.Model, &e.Problem, &e.Error, &e.Note} {
-		*text = visible(*text)
+		*text = markup.Visible(*text)
 	}
 	fresh := min(max(x.New, 0), len(x.Messages))
 	if fresh == len(x.Messages) {
@@ -186,7 +186,7 @@ func (p *Pages) audit(w http.ResponseWriter, r *http.Request, run *record.Run) {
 		return
 	}
 	if err != nil {
-		v.Problem = visible(err.Error())
+		v.Problem = markup.Visible(err.Error())
 	} else {
 		classes := map[string]string{"clean": "good", "suspicious": "warn", "tampered": "bad", "remark": "", "suspicion": "warn", "tampering": "bad"}
 		verdict := string(result.Verdict)
@@ -194,7 +194,7 @@ func (p *Pages) audit(w http.ResponseWriter, r *http.Request, run *record.Run) {
 		for _, f := range result.Findings {
 			v.Findings = append(v.Findings, findingView{
 				Weight: pill{classes[string(f.Weight)], string(f.Weight), ""}, Rule: strings.ReplaceAll(string(f.Rule), "_", " "),
-				Step: f.Step, Page: p.pageOf(v.Head.Key, f.Step), File: visible(f.File), Quote: visible(f.Quote), Text: visible(f.Text),
+				Step: f.Step, Page: p.pageOf(v.Head.Key, f.Step), File: markup.Visible(f.File), Quote: markup.Visible(f.Quote), Text: markup.Visible(f.Text),
 			})
 		}
 		slices.SortStableFunc(v.Findings, func(a, b findingView) int { return weights[b.Weight.Text] - weights[a.Weight.Text] })

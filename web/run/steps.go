@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"html"
 	"html/template"
 	"io"
 	"net/http"
@@ -170,7 +169,7 @@ func (rd *reader) unreadable(ctx context.Context, n int, why error) *stepView {
 	}
 	v := &stepView{Key: rd.key, Total: rd.total, Page: rd.p.pageOf(rd.key, n), Unreadable: why.Error()}
 	v.Number = n
-	v.Unreadable = visible(v.Unreadable)
+	v.Unreadable = markup.Visible(v.Unreadable)
 	if brief := rd.run.Briefs(n, 1); len(brief) == 1 {
 		v.Brief = brief[0]
 		v.Class = groupClass(v.Group)
@@ -190,7 +189,7 @@ func (rd *reader) view(ctx context.Context, s *record.Step) *stepView {
 	for i := range s.Evaluations {
 		v.Scores = append(v.Scores, rd.score(&s.Evaluations[i]))
 	}
-	v.Fault, v.StopReason = visible(s.Fault), visible(s.StopReason)
+	v.Fault, v.StopReason = markup.Visible(s.Fault), markup.Visible(s.StopReason)
 	v.Pills = pills(s)
 	if s.Number == 0 {
 		v.Statement = rd.passage(s, "observation")
@@ -210,10 +209,10 @@ func (rd *reader) view(ctx context.Context, s *record.Step) *stepView {
 func wentTo(was, is record.Place) string {
 	var out []string
 	if is.WorkingDir != was.WorkingDir && is.WorkingDir != "" {
-		out = append(out, "in "+visible(is.WorkingDir))
+		out = append(out, "in "+markup.Visible(is.WorkingDir))
 	}
 	if is.OpenFile != was.OpenFile && is.OpenFile != "" {
-		out = append(out, "opened "+visible(is.OpenFile))
+		out = append(out, "opened "+markup.Visible(is.OpenFile))
 	}
 	return strings.Join(out, ", ")
 }
@@ -277,16 +276,16 @@ func newNote(e record.Event) noteView {
 // score compares an evaluation with the baseline.
 func (rd *reader) score(e *record.Evaluation) scoreView {
 	v := scoreView{
-		Number: e.Number, Step: e.Step, Kind: visible(string(e.Kind)), Final: e.Final, Best: e.Best, Score: e.Score, Metric: rd.header.Metric,
-		Problem: visible(string(e.Problem)), Seconds: e.Seconds,
+		Number: e.Number, Step: e.Step, Kind: markup.Visible(string(e.Kind)), Final: e.Final, Best: e.Best, Score: e.Score, Metric: rd.header.Metric,
+		Problem: markup.Visible(string(e.Problem)), Seconds: e.Seconds,
 	}
 	if e.Problem != gym.Scored || e.Score == nil {
-		v.Message = visible(e.Message)
+		v.Message = markup.Visible(e.Message)
 	}
 	v.Class, v.Delta = against(e.Score, rd.header.BaselineScore, rd.header.Direction)
 	for _, name := range sortedNames(e.Scores) {
 		if name != rd.header.Metric || e.Score == nil {
-			v.Others = append(v.Others, named{visible(name), e.Scores[name]})
+			v.Others = append(v.Others, named{markup.Visible(name), e.Scores[name]})
 		}
 	}
 	return v
@@ -433,7 +432,7 @@ func (rd *reader) call(s *record.Step, t *passage) {
 			return
 		}
 	}
-	t.Edit = visible(s.Tool)
+	t.Edit = markup.Visible(s.Tool)
 	f := markup.Fold(rd.whole(s.Args))
 	t.Head, t.Tail = markup.Code(f.Head, "json"), markup.Code(f.Tail, "json")
 	t.fold(f, len(s.Args))
@@ -452,7 +451,7 @@ func (rd *reader) edit(t *passage, kind string, first, last int, body, file stri
 		t.Edit = fmt.Sprintf("replace lines %d to %d", first, last)
 	}
 	if file != "" {
-		t.Edit += " of " + visible(file)
+		t.Edit += " of " + markup.Visible(file)
 	}
 	// The numbers go on from the beginning; the rest is a link away.
 	lines, size := rd.most(actionLines, actionBytes)
@@ -475,10 +474,6 @@ func numbers(first int, text string) string {
 	}
 	return out.String()
 }
-
-// visible is a short text of an agent, in which what cannot be seen, or would turn
-// around what stands beside it, is shown as a sign.
-func visible(text string) string { return html.UnescapeString(string(markup.Plain(text))) }
 
 // fragment answers with some steps, for the script of the page.
 func (p *Pages) fragment(w http.ResponseWriter, r *http.Request, run *record.Run) {
