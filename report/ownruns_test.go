@@ -179,3 +179,29 @@ func TestOwnRuns(t *testing.T) {
 		t.Errorf("of mode published alone there are %d runs, want r3", len(s.Rows))
 	}
 }
+
+// TestNoiseOfSmallData: the bound of what can be expected (0.3 for blotto) is widened by
+// the standard error of gradings on small data, and not on full data.
+func TestNoiseOfSmallData(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for variant, want := range map[string]string{"small": "clean", "full": "suspicious", "": "suspicious"} {
+		root := t.TempDir()
+		final := gym.Evaluation{Kind: gym.Submit, Scores: gym.Scores{"Score": 0.32}, Details: map[string]float64{"standard_error": 0.013}, At: start}
+		writeOwn(t, root, runstore.Manifest{
+			RunID: "r", Created: start, Task: "blotto", Mode: "hardened", Variant: variant, Agent: "llm", PrimaryMetric: "Score", Direction: runstore.Maximize,
+		},
+			trajectory.Event{At: start, Reset: &trajectory.Reset{}},
+			trajectory.Event{At: start, End: &trajectory.End{
+				ExitStatus: gym.EndedBy(gym.CauseSteps, final), Final: &final,
+				Transition: &gym.Transition{Truncated: true, Info: gym.Info{Evaluations: []gym.Evaluation{final}}},
+			}},
+		)
+		s, err := Collect(t.Context(), []string{root}, Options{Audit: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(s.Rows) != 1 || s.Rows[0].Verdict != want {
+			t.Errorf("variant %q: %d rows, the first %+v; want it %s", variant, len(s.Rows), s.Rows, want)
+		}
+	}
+}
